@@ -1,0 +1,139 @@
+"""From what happened in the cluster to the keys that have work: the only place that decides who is woken by what."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from keyferry.api.store import SecretStore
+from keyferry.app.world import World
+from keyferry.errors import KeyferryError
+from keyferry.fetch.pool import Pool
+from keyferry.kits.workqueue import WorkQueue
+from keyferry.kube.client import ObjectKey
+from keyferry.kube.dependencies import Dependencies
+from keyferry.sync.externalsecret import ExternalSecrets
+from keyferry.telemetry import Metrics
+
+_log = structlog.get_logger(__name__)
+
+
+class Lane(enum.IntEnum):
+    """Lanes of the queue, the most urgent first."""
+
+    FIRST = 0
+    """New, edited, drifted: somebody waits for it."""
+    RETRY = 1
+    """Failed before, or something that it depends on changed."""
+    REFRESH = 2
+    """Due by its interval."""
+
+
+class Bells:
+    """Takes in events of the watches and adds keys to the queue."""
+
+    def __init__(
+        self,
+        world: World,
+        queue: WorkQueue[ObjectKey],
+        pool: Pool,
+        dependencies: Dependencies,
+        external_secrets: ExternalSecrets,
+        metrics: Metrics,
+    ) -> None:
+        self._world = world
+        self._queue = queue
+        self._pool = pool
+        self._dependencies = dependencies
+        self._external_secrets = external_secrets
+        self._metrics = metrics
+
+    def external_secret(self, event: str | None, body: Mapping[str, Any]) -> None:
+        """An ExternalSecret was listed, changed or deleted."""
+        key = _key("ExternalSecret", body)
+        if event == "DELETED":
+            self.gone(key)
+            return
+        if self._world.take(key, body):
+            synced = (body.get("status") or {}).get("refreshTime")
+            # Listed at the start: most are in step, and must not stand in the way of those that are not.
+            self._queue.add(key, Lane.REFRESH if synced and event is None else Lane.FIRST)
+
+    def store(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
+        """A SecretStore or ClusterSecretStore was listed, changed or deleted."""
+        key = _key(kind, body)
+        if event == "DELETED":
+            self.gone(key)
+            return
+        try:
+            old, new = self._world.take_store(key, body)
+        except KeyferryError as error:
+            _log.warning("store cannot be read", object=str(key), error=str(error))
+            return
+        if new is None or old is new:
+            return
+        if old is None or old.metadata.uid != new.metadata.uid or old.metadata.generation != new.metadata.generation:
+            if old is not None and old.metadata.uid != new.metadata.uid:
+                self._pool.forget(old.metadata.uid)
+            elif old is not None:
+                self._pool.retire(old.metadata.uid)
+            self._queue.add(key, Lane.FIRST)
+            self._wake_users(key)
+        elif _usability(old) != _usability(new):
+            self._wake_users(key)
+
+    def namespace(self, event: str | None, body: Mapping[str, Any]) -> None:
+        """A namespace was listed, changed or deleted."""
+        name = body["metadata"]["name"]
+        if event == "DELETED":
+            self._world.drop_namespace(name)
+        elif self._world.take_namespace(body):
+            for key in self._world.within(name):
+                self._queue.add(key, Lane.RETRY)
+
+    def secret(self, secret: ObjectKey) -> None:
+        """A managed Secret came, changed by somebody else's hand, or went."""
+        for key in self._world.aiming_at(secret):
+            self._queue.add(key, Lane.FIRST)
+
+    def dependency(self, dependent: ObjectKey) -> None:
+        """An object that a store was built from, or a target that was missing, has changed."""
+        if dependent.kind == "ExternalSecret":
+            self._queue.add(dependent, Lane.FIRST)
+            return
+        store = self._world.store(*dependent)
+        if store is not None:
+            self._pool.retire(store.metadata.uid)
+            self._queue.add(dependent, Lane.FIRST)
+            self._wake_users(dependent)
+
+    def gone(self, key: ObjectKey) -> None:
+        """An ExternalSecret or a store is gone."""
+        self._queue.forget(key)
+        self._metrics.forget(*key)
+        if key.kind == "ExternalSecret":
+            self._world.drop(key)
+            self._external_secrets.forget(key)
+            return
+        store = self._world.drop_store(key)
+        self._dependencies.forget(key)
+        if store is not None:
+            self._pool.forget(store.metadata.uid)
+        self._wake_users(key)
+
+    def _wake_users(self, store: ObjectKey) -> None:
+        for key in self._world.users(store):
+            self._queue.add(key, Lane.RETRY)
+
+
+def _usability(store: SecretStore) -> tuple[Any, ...]:
+    ready = next((each.status for each in store.status.conditions if each.type == "Ready"), "")
+    return ready, store.metadata.deletion_timestamp
+
+
+def _key(kind: str, body: Mapping[str, Any]) -> ObjectKey:
+    metadata = body["metadata"]
+    return ObjectKey(kind, metadata.get("namespace", ""), metadata["name"])

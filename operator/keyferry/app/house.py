@@ -1,0 +1,238 @@
+"""Builds every object of the operator once, and knows the order in which they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from keyferry.app.bells import Bells, Lane
+from keyferry.app.leader import new_identity
+from keyferry.app.loop import Loop
+from keyferry.app.sweep import Sweep
+from keyferry.app.world import World
+from keyferry.errors import KeyferryError
+from keyferry.fetch.fetcher import Fetcher
+from keyferry.fetch.pool import Pool
+from keyferry.kits.workqueue import WorkQueue
+from keyferry.kube.client import (
+    CLUSTER_SECRET_STORES,
+    EXTERNAL_SECRETS,
+    METADATA_LIST,
+    NAMESPACES,
+    SECRET_STORES,
+    SECRETS,
+    Kube,
+    ObjectKey,
+    Resource,
+)
+from keyferry.kube.dependencies import Dependencies
+from keyferry.kube.managed import MANAGED, ManagedSecrets
+from keyferry.kube.record import Recorder
+from keyferry.kube.refs import StoreCredentials
+from keyferry.kube.target import Targets
+from keyferry.kube.watch import Reflector
+from keyferry.kubehttp import KubeError, KubeHttp
+from keyferry.ports import Credentials, Provider, StoreIdentity
+from keyferry.providers import load
+from keyferry.settings import Settings
+from keyferry.sync.externalsecret import ExternalSecrets
+from keyferry.sync.store import Stores
+from keyferry.sync.stores import Gate
+from keyferry.telemetry import Metrics, get_logger
+
+_SWEEP_EVERY = 600.0
+_IDLE_EVERY = 60.0
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """``fetch.pool.Opener``: what adapters are built with."""
+
+    kube: Kube
+    dependencies: Dependencies
+    metrics: Metrics
+
+    def credentials(self, identity: StoreIdentity) -> Credentials:
+        return StoreCredentials(self.kube, identity, self.dependencies)
+
+    def provider(self, name: str) -> type[Provider]:
+        return load(name)
+
+    def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:
+        return lambda call: self.metrics.observe(label, call)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """``fetch.fetcher.Counter``."""
+
+    metrics: Metrics
+
+    def provider_calls(self, store: StoreIdentity, result: str) -> None:
+        self.metrics.store_call(store.kind, store.namespace, store.name, result)
+
+    def reads_saved(self, store: StoreIdentity, how: str) -> None:
+        self.metrics.read_saved(store.kind, store.namespace, store.name, how)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The objects that the process deals with by name."""
+
+    queue: WorkQueue[ObjectKey]
+    world: World
+    bells: Bells
+    loop: Loop
+    kube: Kube
+    managed: ManagedSecrets
+    recorder: Recorder
+    reflectors: tuple[Reflector, ...]
+
+
+@contextlib.asynccontextmanager
+async def build(
+    settings: Settings, http: KubeHttp, metrics: Metrics, *, now: Callable[[], dt.datetime]
+) -> AsyncIterator[House]:
+    """All objects, and the tasks that run beside the workers. What adapters hold is released at the end."""
+    kube = Kube(http)
+    world = World()
+    queue: WorkQueue[ObjectKey] = WorkQueue(lanes=len(Lane), added=lambda key: metrics.queue_added(key.kind.lower()))
+    namespaces = settings.scope.namespaces
+    idle = settings.kube.watch_idle_timeout
+
+    def dependency(key: ObjectKey) -> None:
+        bells.dependency(key)
+
+    def secret(key: ObjectKey) -> None:
+        bells.secret(key)
+
+    dependencies = Dependencies(
+        kube, dependency, namespaces=namespaces, idle_timeout=idle, restarted=metrics.watch_restarted
+    )
+    managed = ManagedSecrets(secret)
+    pool = Pool(_Opener(kube, dependencies, metrics), timeout=settings.work.provider_timeout)
+    fetcher = Fetcher(pool, _Counter(metrics), timeout=settings.work.provider_timeout)
+    gate = Gate(world, settings.scope.controller_class, flood_gate=settings.work.flood_gate)
+    targets = Targets(kube, managed, adopt=settings.work.adopt_foreign_secrets)
+    external_secrets = ExternalSecrets(gate, world, fetcher, targets, managed, dependencies, now=now)
+    stores = Stores(gate, fetcher, interval=settings.work.store_requeue_interval)
+    bells = Bells(world, queue, pool, dependencies, external_secrets, metrics)
+    recorder = Recorder(kube, now=now, instance=new_identity())
+    loop = Loop(
+        queue,
+        world,
+        bells,
+        kube,
+        recorder,
+        external_secrets,
+        stores,
+        metrics,
+        now=now,
+        refresh_every=settings.work.refresh_time_interval,
+    )
+    reflectors = tuple(
+        Reflector(
+            kube,
+            SECRETS,
+            managed,
+            namespace=namespace,
+            label_selector=f"{MANAGED}=true",
+            idle_timeout=idle,
+            restarted=metrics.watch_restarted,
+        )
+        for namespace in namespaces or ("",)
+    )
+    sweep = Sweep(kube, world, bells, resources(settings), namespaces)
+    tasks = [
+        *(asyncio.create_task(each.run(), name="watch managed secrets") for each in reflectors),
+        asyncio.create_task(recorder.run(), name="events"),
+        asyncio.create_task(_every(_SWEEP_EVERY, sweep.run), name="sweep"),
+        asyncio.create_task(_every(_IDLE_EVERY, pool.sweep), name="close idle adapters"),
+    ]
+    _set_gauges(metrics, queue, settings.work.concurrent)
+    try:
+        yield House(queue, world, bells, loop, kube, managed, recorder, reflectors)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await recorder.flush()
+    finally:
+        await end(tasks, 0.0)
+        await dependencies.aclose()
+        await pool.aclose()
+
+
+async def prime(house: House, settings: Settings, served: Sequence[Resource]) -> None:
+    """List stores, namespaces and managed Secrets, so that nothing is taken for absent."""
+    for resource in served:
+        if resource is EXTERNAL_SECRETS:
+            continue
+        while True:
+            try:
+                await _list(house, resource, settings.scope.namespaces)
+                break
+            except KubeError as error:
+                log.warning("cannot list yet", resource=resource.plural, error=str(error))
+                await asyncio.sleep(2.0)
+    for reflector in house.reflectors:
+        await reflector.listed.wait()
+
+
+async def _list(house: House, resource: Resource, namespaces: tuple[str, ...]) -> None:
+    for namespace in namespaces if resource.namespaced and namespaces else ("",):
+        if resource is NAMESPACES:
+            async for page in house.kube.pages(resource, accept=METADATA_LIST):
+                for body in page.get("items") or ():
+                    house.bells.namespace(None, body)
+            continue
+        async for page in house.kube.pages(resource, namespace):
+            for body in page.get("items") or ():
+                house.bells.store(resource.kind, None, body)
+
+
+def resources(settings: Settings) -> tuple[Resource, ...]:
+    """The kinds that these settings serve."""
+    served = [EXTERNAL_SECRETS, SECRET_STORES]
+    if not settings.scope.namespaces:
+        served.append(NAMESPACES)
+        if settings.reconcilers.cluster_store:
+            served.append(CLUSTER_SECRET_STORES)
+    return tuple(served)
+
+
+def _set_gauges(metrics: Metrics, queue: WorkQueue[ObjectKey], workers: int) -> None:
+    def measure() -> None:
+        for lane in Lane:
+            metrics.lane_depth(lane.name.lower(), queue.depth(lane))
+        metrics.oldest_overdue(queue.overdue())
+        metrics.workers("keyferry", busy=queue.in_work(), limit=workers)
+
+    metrics.before_scrape(measure)
+
+
+async def _every(seconds: float, act: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            waiting = act()
+            if waiting is not None:
+                await waiting
+        except KeyferryError as error:
+            log.warning("housekeeping failed", error=str(error))
+        except Exception:
+            log.exception("housekeeping failed because of a defect")
+
+
+async def end(tasks: list[asyncio.Task[Any]], grace: float) -> None:
+    """Let tasks end within the grace, then cancel them."""
+    if grace > 0 and tasks:
+        await asyncio.wait(tasks, timeout=grace)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,122 @@
+"""Who depends on which Secret or ConfigMap, and the watches that tell of their changes.
+
+The watches carry metadata only and select nothing, since an administrator's credentials carry no label of ours. Of all
+that passes by, only the objects that a store refers to are remembered, by resourceVersion. A watch starts with the
+first reference to its kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keyferry.kube.client import CONFIG_MAPS, SECRETS, Kube, ObjectKey
+from keyferry.kube.watch import Reflector, newer
+
+_UNREAD = "unread"
+"""In place of a resourceVersion: the object is about to be read."""
+
+
+class Dependencies:
+    """Objects that others were built from. ``changed`` is called with each dependent of an object that changed."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        changed: Callable[[ObjectKey], None],
+        *,
+        namespaces: tuple[str, ...],
+        idle_timeout: float,
+        restarted: Callable[[str, str], None],
+    ) -> None:
+        self._kube = kube
+        self._changed = changed
+        self._namespaces = namespaces
+        self._idle_timeout = idle_timeout
+        self._restarted = restarted
+        self._versions: dict[ObjectKey, str] = {}
+        self._dependents: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._of: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._watches: dict[str, list[asyncio.Task[None]]] = {}
+
+    def expect(self, dependent: ObjectKey, key: ObjectKey) -> None:
+        """``dependent`` is about to read this object: remember what passes by from now on."""
+        self._versions.setdefault(key, _UNREAD)
+        self._dependents[key].add(dependent)
+        self._of[dependent].add(key)
+        self._start(key.kind)
+
+    def depend(self, dependent: ObjectKey, key: ObjectKey, version: str) -> None:
+        """``dependent`` was built from this object at this version ("" where it did not exist)."""
+        passed = self._versions.get(key, _UNREAD)
+        if passed == _UNREAD or newer(version, passed):
+            self._versions[key] = version
+        elif version != passed:
+            # It changed between our read and this call.
+            self._changed(dependent)
+
+    def is_absent(self, key: ObjectKey) -> bool:
+        """Whether the object was looked for and not found, and has not come since."""
+        return self._versions.get(key) == ""
+
+    def forget(self, dependent: ObjectKey) -> None:
+        """``dependent`` is gone."""
+        for key in self._of.pop(dependent, ()):
+            self._dependents[key].discard(dependent)
+            if not self._dependents[key]:
+                del self._dependents[key]
+                self._versions.pop(key, None)
+
+    def seen(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
+        """See ``watch.Sink``."""
+        known = self._versions.get(key)
+        version: str = body["metadata"]["resourceVersion"]
+        if known is None or version == known:
+            return
+        self._versions[key] = version
+        if known != _UNREAD:
+            self._tell(key)
+
+    def gone(self, key: ObjectKey) -> None:
+        """See ``watch.Sink``."""
+        if self._versions.get(key):
+            self._versions[key] = ""
+            self._tell(key)
+
+    def known(self, kind: str, namespace: str) -> set[ObjectKey]:
+        """See ``watch.Sink``."""
+        there = (key for key, version in self._versions.items() if version and key.kind == kind)
+        return {key for key in there if namespace in {"", key.namespace}}
+
+    async def aclose(self) -> None:
+        """End the watches."""
+        tasks = [task for started in self._watches.values() for task in started]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tell(self, key: ObjectKey) -> None:
+        for dependent in tuple(self._dependents.get(key, ())):
+            self._changed(dependent)
+
+    def _start(self, kind: str) -> None:
+        if kind in self._watches or kind not in {"Secret", "ConfigMap"}:
+            return
+        resource = SECRETS if kind == "Secret" else CONFIG_MAPS
+        self._watches[kind] = [
+            asyncio.create_task(
+                Reflector(
+                    self._kube,
+                    resource,
+                    self,
+                    namespace=namespace,
+                    metadata_only=True,
+                    idle_timeout=self._idle_timeout,
+                    restarted=self._restarted,
+                ).run(),
+                name=f"watch {resource.plural} {namespace or 'everywhere'}",
+            )
+            for namespace in self._namespaces or ("",)
+        ]

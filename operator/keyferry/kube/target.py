@@ -1,0 +1,137 @@
+"""Brings the target Secret in step, with no request where nothing has to change."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from keyferry.api.externalsecret import ExternalSecret
+from keyferry.errors import BadSpec, NotThere
+from keyferry.kube.client import EXTERNAL_SECRETS, SECRETS, Kube, ObjectKey
+from keyferry.kube.managed import ManagedSecrets
+from keyferry.kube.plan import Desired, plan
+from keyferry.shape.hashes import created_by, field_manager, object_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of the target; ``blocked`` is why a part of it could not be written."""
+
+    action: Literal["created", "updated", "unchanged", "missing"]
+    blocked: BadSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The Secret that an ExternalSecret was last found to be in step with, and what was desired then."""
+
+    uid: str
+    version: str
+    desired: bytes
+
+
+class Targets:
+    """Writes target Secrets. Remembers, per ExternalSecret, what the Secret was last in step with."""
+
+    def __init__(self, kube: Kube, managed: ManagedSecrets, *, adopt: bool) -> None:
+        self._kube = kube
+        self._managed = managed
+        self._adopt = adopt
+        self._last: dict[ObjectKey, _Last] = {}
+
+    async def apply(self, key: ObjectKey, es: ExternalSecret, desired: Desired) -> Applied:
+        """Create or update the target Secret as its creation policy says.
+
+        Raises ``BadSpec`` where the rules or the API server forbid the write, ``Conflict`` where the Secret changed
+        meanwhile, ``NotReady`` in a namespace that is going away, ``Denied`` and ``Unreachable``.
+        """
+        fingerprint = _fingerprint(es, desired)
+        seen = self._managed.get(es.metadata.namespace, es.target_name)
+        if seen is not None and self._last.get(key) == _Last(seen.uid, seen.version, fingerprint):
+            return Applied("unchanged")
+        existing = await self._kube.get(SECRETS, es.metadata.namespace, es.target_name)
+        steps = plan(es, desired, existing, adopt=self._adopt)
+        if steps.action == "missing":
+            return Applied("missing")
+        manager = field_manager(es.metadata.name)
+        action: Literal["created", "updated", "unchanged"] = "unchanged"
+        written: Mapping[str, Any] | None = existing
+        if steps.body is not None and steps.action == "create":
+            written = await self._kube.create(SECRETS, es.metadata.namespace, steps.body, manager=manager)
+            action = "created"
+        elif steps.body is not None and steps.action == "replace":
+            written = await self._kube.replace(SECRETS, es.metadata.namespace, steps.body, manager=manager)
+            action = "updated"
+        if written is not None:
+            self._managed.note(written)
+            metadata = written["metadata"]
+            self._last[key] = _Last(metadata["uid"], metadata["resourceVersion"], fingerprint)
+        return Applied(action, steps.blocked)
+
+    async def delete(self, es: ExternalSecret) -> bool:
+        """Delete the target, if this ExternalSecret is its controller. Whether there was one to delete.
+
+        Raises ``BadSpec`` where the Secret is not this ExternalSecret's to delete.
+        """
+        existing = await self._kube.get(SECRETS, es.metadata.namespace, es.target_name)
+        if existing is None:
+            return False
+        metadata = existing["metadata"]
+        if not any(
+            reference.get("controller") and reference.get("uid") == es.metadata.uid
+            for reference in metadata.get("ownerReferences") or []
+        ):
+            raise BadSpec(
+                "could not delete secret",
+                remedy=f'Secret "{es.target_name}" is not controlled by this ExternalSecret',
+            )
+        return await self._kube.delete(
+            SECRETS, es.metadata.namespace, es.target_name, uid=metadata["uid"], version=metadata["resourceVersion"]
+        )
+
+    async def delete_if_owned(self, es: ExternalSecret) -> None:
+        """Delete the target, if this ExternalSecret is its controller; leave it otherwise."""
+        with contextlib.suppress(BadSpec):
+            await self.delete(es)
+
+    async def drop_finalizer(self, es: ExternalSecret, finalizer: str) -> None:
+        """Take a finalizer off the ExternalSecret, so that its deletion can end."""
+        left = [each for each in es.metadata.finalizers if each != finalizer]
+        patch = {"metadata": {"finalizers": left, "resourceVersion": es.metadata.resource_version}}
+        with contextlib.suppress(NotThere):
+            await self._kube.merge(EXTERNAL_SECRETS, es.metadata.namespace, es.metadata.name, patch)
+
+    async def delete_orphans(self, es: ExternalSecret) -> list[str]:
+        """Delete the Secrets that this ExternalSecret made under an earlier target name; their names."""
+        creator = created_by(es.metadata.namespace, es.metadata.name)
+        gone = []
+        for name, seen in self._managed.created_by(creator, es.metadata.namespace):
+            if name != es.target_name and await self._kube.delete(
+                SECRETS, es.metadata.namespace, name, uid=seen.uid, version=seen.version
+            ):
+                gone.append(name)
+        return gone
+
+    def forget(self, key: ObjectKey) -> None:
+        """The ExternalSecret is gone."""
+        self._last.pop(key, None)
+
+
+def _fingerprint(es: ExternalSecret, desired: Desired) -> bytes:
+    target = es.spec.target
+    parts = (
+        es.metadata.uid,
+        es.target_name,
+        es.spec.target.creation_policy,
+        bool(target.immutable),
+        object_hash(desired.data),
+        dict(desired.labels),
+        dict(desired.annotations),
+        desired.type,
+    )
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()

@@ -1,0 +1,276 @@
+"""ExternalSecret: is it due, what does it ask for, is its Secret in step? (eso-facts 1.3 to 1.7, 10)"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keyferry.api.externalsecret import ExternalSecret
+from keyferry.api.window import problems
+from keyferry.errors import BadSpec, KeyferryError, NotReady
+from keyferry.kube.client import ObjectKey
+from keyferry.kube.dependencies import Dependencies
+from keyferry.kube.managed import ManagedSecrets
+from keyferry.kube.plan import Desired
+from keyferry.kube.record import Note
+from keyferry.kube.target import Targets
+from keyferry.sync import schedule
+from keyferry.sync.gather import Gathered, GatherFailed, Reader, gather
+from keyferry.sync.outcome import Outcome, retry_delay
+from keyferry.sync.stores import Cluster, Gate, references
+
+FINALIZER = "externalsecrets.external-secrets.io/externalsecret-cleanup"
+"""ESO's finalizer. Keyferry sets none; of objects taken over it does what the finalizer asks for, and takes it off."""
+_FAILED = "SecretSyncedError"
+_WRITES_NOTHING = "None"
+_PATIENCE = 5.0
+"""Seconds that a new store has to be checked before its ExternalSecrets complain."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refreshed:
+    """The last refresh in this process's life: of which object, when, and from which generation of its stores."""
+
+    uid: str
+    moment: dt.datetime
+    stores: tuple[tuple[str, int], ...]
+
+
+class ExternalSecrets:
+    """The use case. Remembers per object when it was last refreshed, which the status tells only roughly."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        cluster: Cluster,
+        reader: Reader,
+        targets: Targets,
+        managed: ManagedSecrets,
+        dependencies: Dependencies,
+        *,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._gate = gate
+        self._cluster = cluster
+        self._reader = reader
+        self._targets = targets
+        self._managed = managed
+        self._dependencies = dependencies
+        self._now = now
+        self._refreshed: dict[ObjectKey, _Refreshed] = {}
+
+    def serves(self, es: ExternalSecret) -> bool:
+        """Whether the object is this process's to serve; others stay untouched."""
+        return self._gate.is_ours(es)
+
+    async def sync(self, key: ObjectKey, es: ExternalSecret, failures: int) -> Outcome:
+        """Bring the object's Secret in step, if it is time. ``failures``: how many tries failed in a row before."""
+        if es.metadata.deletion_timestamp is not None:
+            return await self._finalize(es)
+        if not self.serves(es):
+            return Outcome.skipped()
+        try:
+            due = self._due(key, es)
+        except KeyferryError as error:
+            return _failure(es, error, failures)
+        if due.cause in {"none", "closed"} and not (due.cause == "none" and _is_failing(es)):
+            return _confirmed(es, due.delay)
+        notes = tuple(Note("Warning", "InvalidSyncWindow", text) for text in problems(es.spec.sync_windows))
+        try:
+            outcome = await self._refresh(key, es)
+        except GatherFailed as failed:
+            if isinstance(failed.error, NotReady) and failed.error.pending and not failures:
+                # Applied together with its store, which is about to be checked and will wake it.
+                return Outcome("error", delay=_PATIENCE, retry=True)
+            return _failure(
+                es,
+                failed.error,
+                failures,
+                message="could not get secret data from provider",
+                suspects=failed.suspects,
+                notes=notes,
+            )
+        except KeyferryError as error:
+            return _failure(es, error, failures, notes=notes)
+        return outcome.with_notes(notes)
+
+    def forget(self, key: ObjectKey) -> None:
+        """The object is gone."""
+        self._refreshed.pop(key, None)
+        self._targets.forget(key)
+        self._dependencies.forget(key)
+
+    def _due(self, key: ObjectKey, es: ExternalSecret) -> schedule.Due:
+        last = self._refreshed.get(key)
+        refreshed = es.status.refresh_time
+        if last is not None and last.uid == es.metadata.uid:
+            refreshed = max(last.moment, refreshed) if refreshed and refreshed <= self._now() else last.moment
+            refreshes = es.spec.refresh_policy == "Periodic" and schedule.interval_of(es) > 0
+            if refreshes and last.stores != self._generations(es):
+                # Another address or path may mean other values: do not wait for the interval.
+                return schedule.Due("changed")
+        return schedule.due(es, intact=self._is_intact(es), refreshed=refreshed, now=self._now())
+
+    def _is_intact(self, es: ExternalSecret) -> bool:
+        if es.spec.target.creation_policy in {"Orphan", _WRITES_NOTHING}:
+            return True
+        seen = self._managed.get(es.metadata.namespace, es.target_name)
+        if seen is not None:
+            return seen.intact
+        # Under Merge a target that is not there is nothing to repair; its coming wakes the object.
+        return es.spec.target.creation_policy == "Merge" and self._dependencies.is_absent(_target(es))
+
+    def _generations(self, es: ExternalSecret) -> tuple[tuple[str, int], ...]:
+        found = []
+        for ref in references(es):
+            namespace = es.metadata.namespace if ref.kind == "SecretStore" else ""
+            store = self._cluster.store(ref.kind, namespace, ref.name or "")
+            if store is not None:
+                found.append((store.metadata.uid, store.metadata.generation))
+        return tuple(found)
+
+    async def _refresh(self, key: ObjectKey, es: ExternalSecret) -> Outcome:
+        started = self._now()
+        if self._cluster.is_terminating(es.metadata.namespace):
+            raise NotReady(
+                f'namespace "{es.metadata.namespace}" is being deleted', remedy="nothing can be written in it"
+            )
+        _refuse_unserved(es)
+        generations = self._generations(es)
+        gathered = await gather(es, lambda ref: self._gate.open(ref, es.metadata.namespace), self._reader)
+        notes = tuple(_absence(place) for place in gathered.absent)
+        outcome = await self._bring_about(key, es, gathered)
+        self._refreshed[key] = _Refreshed(es.metadata.uid, started, generations)
+        return outcome.refreshed_at(started, schedule.version_of(es), delay=schedule.next_refresh(es), notes=notes)
+
+    async def _bring_about(self, key: ObjectKey, es: ExternalSecret, gathered: Gathered) -> Outcome:
+        policy = es.spec.target.deletion_policy
+        if not gathered.data and policy == "Delete":
+            return await self._delete(es)
+        if not gathered.data and policy == "Retain":
+            return _in_step("secret retained due to DeletionPolicy=Retain")
+        if es.spec.target.creation_policy == _WRITES_NOTHING:
+            return _in_step("secret synced")
+        applied = await self._targets.apply(key, es, desired(es, gathered.data))
+        if applied.action == "missing":
+            self._dependencies.expect(key, _target(es))
+            self._dependencies.depend(key, _target(es), "")
+            return Outcome(
+                "success",
+                ready="True",
+                reason="SecretMissing",
+                message="secret will not be created due to CreationPolicy=Merge",
+            )
+        if applied.blocked is not None:
+            raise applied.blocked
+        notes: list[Note] = []
+        if applied.action == "created":
+            notes.append(Note("Normal", "Created", "secret created"))
+        elif applied.action == "updated":
+            notes.append(Note("Normal", "Updated", "secret updated"))
+        if es.spec.target.creation_policy == "Owner":
+            # The new Secret stands before the old one goes, so that no moment is without either.
+            orphans = await self._targets.delete_orphans(es)
+            notes += [Note("Normal", "Deleted", f'secret "{name}" deleted because it was orphaned') for name in orphans]
+        return _in_step("secret synced", notes=tuple(notes)).with_status({"binding": {"name": es.target_name}})
+
+    async def _delete(self, es: ExternalSecret) -> Outcome:
+        policy = es.spec.target.creation_policy
+        if policy != "Owner":
+            raise BadSpec(
+                f"unable to delete secret {es.target_name}: creationPolicy={policy} is not Owner",
+                remedy="use creationPolicy Owner with deletionPolicy Delete",
+            )
+        message = "secret deleted due to DeletionPolicy=Delete"
+        deleted = await self._targets.delete(es)
+        return Outcome(
+            "success",
+            ready="True",
+            reason="SecretDeleted",
+            message=message,
+            notes=(Note("Normal", "Deleted", message),) if deleted else (),
+        )
+
+    async def _finalize(self, es: ExternalSecret) -> Outcome:
+        if FINALIZER not in es.metadata.finalizers or not self.serves(es):
+            return Outcome.skipped()
+        try:
+            if es.spec.target.deletion_policy == "Delete" and es.spec.target.creation_policy == "Owner":
+                await self._targets.delete_if_owned(es)
+            await self._targets.drop_finalizer(es, FINALIZER)
+        except KeyferryError as error:
+            return Outcome("error", error=error, delay=retry_delay(error, 1, 60.0), retry=True)
+        return Outcome.skipped()
+
+
+def desired(es: ExternalSecret, data: dict[str, bytes]) -> Desired:
+    """The Secret without a template: the data as read, with the labels and annotations of the ExternalSecret."""
+    return Desired(data=data, labels=es.metadata.labels, annotations=es.metadata.annotations)
+
+
+def _target(es: ExternalSecret) -> ObjectKey:
+    return ObjectKey("Secret", es.metadata.namespace, es.target_name)
+
+
+def _refuse_unserved(es: ExternalSecret) -> None:
+    if not es.makes_secret:
+        raise BadSpec(
+            "invalid generic target: spec.target.manifest is not served by this version of Keyferry",
+            remedy="leave it out to have a Secret made",
+        )
+    if es.spec.target.template is not None:
+        raise BadSpec(
+            "spec.target.template is not served by this version of Keyferry", remedy="leave it out to copy the data"
+        )
+
+
+def _in_step(message: str, *, notes: tuple[Note, ...] = ()) -> Outcome:
+    return Outcome("success", ready="True", reason="SecretSynced", message=message, notes=notes)
+
+
+def _absence(place: str) -> Note:
+    return Note("Normal", "MissingProviderSecret", f"secret does not exist at provider using {place}")
+
+
+def _is_failing(es: ExternalSecret) -> bool:
+    return any(each.type == "Ready" and each.status == "False" for each in es.status.conditions)
+
+
+def _confirmed(es: ExternalSecret, delay: float | None) -> Outcome:
+    """Nothing is due. A status of an older generation still holds for this one; one of ESO's is left alone."""
+    ready = next((each for each in es.status.conditions if each.type == "Ready"), None)
+    observed = es.status.observed_generation
+    if ready is None or observed is None or observed == es.metadata.generation or ready.status not in {"True", "False"}:
+        return Outcome.skipped(delay=delay)
+    return Outcome(
+        "skipped",
+        ready="True" if ready.status == "True" else "False",
+        reason=ready.reason or "",
+        message=ready.message or "",
+        delay=delay,
+    )
+
+
+def _failure(
+    es: ExternalSecret,
+    error: KeyferryError,
+    failures: int,
+    *,
+    message: str = "",
+    suspects: tuple[ObjectKey, ...] = (),
+    notes: tuple[Note, ...] = (),
+) -> Outcome:
+    try:
+        longest = schedule.interval_of(es)
+    except BadSpec:
+        longest = 0.0
+    return Outcome.failed(
+        error,
+        reason=_FAILED,
+        event="UpdateFailed",
+        message=message,
+        delay=retry_delay(error, failures + 1, longest or schedule.DEFAULT_INTERVAL),
+        notes=notes,
+        suspects=suspects,
+    )

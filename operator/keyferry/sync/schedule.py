@@ -1,0 +1,100 @@
+"""When an ExternalSecret is due (eso-facts 1.4, 10.2)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from keyferry.api.externalsecret import ExternalSecret
+from keyferry.api.window import is_open, next_change
+from keyferry.errors import BadSpec
+from keyferry.shape.hashes import synced_resource_version
+
+DEFAULT_INTERVAL = 3600.0
+"""Seconds; the cap of retries for objects that have no interval of their own."""
+_SPREAD = 0.1
+"""Part of the interval by which refreshes of different objects are set apart."""
+
+Cause = Literal["new", "changed", "due", "drift", "closed", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Why to read now, or ``none``; then in how many seconds to look again (None: when something changes).
+
+    ``closed``: it is time, but the sync windows are closed.
+    """
+
+    cause: Cause
+    delay: float | None = None
+
+
+def due(es: ExternalSecret, *, intact: bool, refreshed: dt.datetime | None, now: dt.datetime) -> Due:
+    """Whether the ExternalSecret has to be read now.
+
+    ``intact``: the target Secret is there and as it was written (always true for policies that do not look after it).
+    ``refreshed``: when the values were last read, which may be later than ``status.refreshTime`` tells. Raises
+    ``BadSpec`` for an interval that is none.
+    """
+    interval = interval_of(es)
+    policy = es.spec.refresh_policy
+    synced, current = es.status.synced_resource_version, version_of(es)
+    if not synced or refreshed is None:
+        return Due("new")
+    if policy != "CreatedOnce" and synced != current:
+        return Due("changed")
+    if not intact:
+        return Due("drift")
+    if policy != "Periodic" or interval <= 0:
+        return Due("none")
+    if refreshed > now:
+        # A clock was set back, or the status was edited: do not wait for a moment that may be far away.
+        return Due("due")
+    return _periodic(es, refreshed, interval, now)
+
+
+def next_refresh(es: ExternalSecret) -> float | None:
+    """Seconds until the refresh that follows one done now; None where none follows by itself."""
+    interval = interval_of(es)
+    if es.spec.refresh_policy != "Periodic" or interval <= 0:
+        return None
+    return interval - phase(es.metadata.uid, interval)
+
+
+def interval_of(es: ExternalSecret) -> float:
+    """``spec.refreshInterval`` in seconds. Raises ``BadSpec`` where it is no duration or negative."""
+    interval = es.spec.refresh_seconds
+    if interval < 0:
+        raise BadSpec(
+            f'spec.refreshInterval: "{es.spec.refresh_interval}" is negative',
+            remedy='give a duration such as "1h", or "0" for no refresh',
+        )
+    return interval
+
+
+def version_of(es: ExternalSecret) -> str:
+    """What ``status.syncedResourceVersion`` is for the object as it stands."""
+    metadata = es.metadata
+    return synced_resource_version(metadata.generation, metadata.annotations, metadata.labels)
+
+
+def phase(uid: str, interval: float) -> float:
+    """Seconds by which this object's refreshes come early, so that objects made together do not stay together.
+
+    Between 0 and a tenth of the interval, fixed by the UID: a refresh is never later than the interval says.
+    """
+    digest = hashlib.blake2b(uid.encode(), digest_size=4).digest()
+    return interval * _SPREAD * int.from_bytes(digest, "big") / 2**32
+
+
+def _periodic(es: ExternalSecret, refreshed: dt.datetime, interval: float, now: dt.datetime) -> Due:
+    remaining = interval - phase(es.metadata.uid, interval) - (now - refreshed).total_seconds()
+    if remaining > 0:
+        return Due("none", remaining)
+    windows = es.spec.sync_windows
+    if windows is None or is_open(windows, now):
+        return Due("due")
+    change = next_change(windows, now)
+    return Due("closed", None if change is None else max(1.0, (change - now).total_seconds()))
