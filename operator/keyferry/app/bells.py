@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
@@ -43,7 +43,11 @@ class Bells:
         dependencies: Dependencies,
         external_secrets: ExternalSecrets,
         metrics: Metrics,
+        *,
+        checked: Collection[str],
     ) -> None:
+        """``checked``: the kinds of store that this process checks; others are only looked up."""
+        self._checked = frozenset(checked)
         self._world = world
         self._queue = queue
         self._pool = pool
@@ -80,7 +84,7 @@ class Bells:
                 self._pool.forget(old.metadata.uid)
             elif old is not None:
                 self._pool.retire(old.metadata.uid)
-            self._queue.add(key, Lane.FIRST)
+            self._check(key)
             self._wake_users(key)
         elif _usability(old) != _usability(new):
             self._wake_users(key)
@@ -107,7 +111,7 @@ class Bells:
         store = self._world.store(*dependent)
         if store is not None:
             self._pool.retire(store.metadata.uid)
-            self._queue.add(dependent, Lane.FIRST)
+            self._check(dependent)
             self._wake_users(dependent)
 
     def gone(self, key: ObjectKey) -> None:
@@ -123,6 +127,15 @@ class Bells:
         if store is not None:
             self._pool.forget(store.metadata.uid)
         self._wake_users(key)
+
+    def _check(self, store: ObjectKey) -> None:
+        if store.kind in self._checked:
+            self._queue.add(store, Lane.FIRST)
+
+    def suspect(self, store: ObjectKey) -> None:
+        """Somebody had no answer from the store."""
+        if store.kind in self._checked:
+            self._queue.add(store, Lane.RETRY)
 
     def _wake_users(self, store: ObjectKey) -> None:
         for key in self._world.users(store):

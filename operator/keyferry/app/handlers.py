@@ -1,6 +1,7 @@
 """kopf's handlers: each rings a bell and does nothing else.
 
-Only ``on.event`` is used, so that kopf writes nothing of its own on users' objects, neither annotations nor finalizers.
+They are coroutines, though they wait for nothing: kopf would run plain functions in threads. Only ``on.event`` is
+used, so that kopf writes nothing of its own on users' objects, neither annotations nor finalizers.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ def register(registry: kopf.OperatorRegistry, bells: Bells, settings: Settings) 
     """Register the handlers of every kind that these settings serve."""
 
     @kopf.on.event(_GROUP, _VERSION, "externalsecrets", registry=registry)
-    def on_external_secret(event: kopf.RawEvent, **_: Any) -> None:
+    async def on_external_secret(event: kopf.RawEvent, **_: Any) -> None:
         bells.external_secret(event["type"], event["object"])
 
     @kopf.on.event(_GROUP, _VERSION, "secretstores", registry=registry)
-    def on_store(event: kopf.RawEvent, **_: Any) -> None:
+    async def on_store(event: kopf.RawEvent, **_: Any) -> None:
         bells.store("SecretStore", event["type"], event["object"])
 
     if settings.scope.namespaces:
@@ -32,11 +33,11 @@ def register(registry: kopf.OperatorRegistry, bells: Bells, settings: Settings) 
         return
 
     @kopf.on.event("", "v1", "namespaces", registry=registry)
-    def on_namespace(event: kopf.RawEvent, **_: Any) -> None:
+    async def on_namespace(event: kopf.RawEvent, **_: Any) -> None:
         bells.namespace(event["type"], event["object"])
 
     if settings.reconcilers.cluster_store:
 
         @kopf.on.event(_GROUP, _VERSION, "clustersecretstores", registry=registry)
-        def on_cluster_store(event: kopf.RawEvent, **_: Any) -> None:
+        async def on_cluster_store(event: kopf.RawEvent, **_: Any) -> None:
             bells.store("ClusterSecretStore", event["type"], event["object"])

@@ -18,6 +18,7 @@ from keyferry.app.world import World
 from keyferry.errors import KeyferryError
 from keyferry.fetch.fetcher import Fetcher
 from keyferry.fetch.pool import Pool
+from keyferry.kits.tokenbucket import TokenBucket
 from keyferry.kits.workqueue import WorkQueue
 from keyferry.kube.client import (
     CLUSTER_SECRET_STORES,
@@ -101,9 +102,10 @@ async def build(
     settings: Settings, http: KubeHttp, metrics: Metrics, *, now: Callable[[], dt.datetime]
 ) -> AsyncIterator[House]:
     """All objects, and the tasks that run beside the workers. What adapters hold is released at the end."""
-    kube = Kube(http)
+    kube = Kube(http, TokenBucket(rate=settings.kube.qps, burst=settings.kube.burst))
     world = World()
     queue: WorkQueue[ObjectKey] = WorkQueue(lanes=len(Lane), added=lambda key: metrics.queue_added(key.kind.lower()))
+    served = resources(settings)
     namespaces = settings.scope.namespaces
     idle = settings.kube.watch_idle_timeout
 
@@ -119,11 +121,18 @@ async def build(
     managed = ManagedSecrets(secret)
     pool = Pool(_Opener(kube, dependencies, metrics), timeout=settings.work.provider_timeout)
     fetcher = Fetcher(pool, _Counter(metrics), timeout=settings.work.provider_timeout)
-    gate = Gate(world, settings.scope.controller_class, flood_gate=settings.work.flood_gate)
+    gate = Gate(
+        world,
+        settings.scope.controller_class,
+        flood_gate=settings.work.flood_gate,
+        cluster_stores=CLUSTER_SECRET_STORES in served,
+    )
     targets = Targets(kube, managed, adopt=settings.work.adopt_foreign_secrets)
     external_secrets = ExternalSecrets(gate, world, fetcher, targets, managed, dependencies, now=now)
     stores = Stores(gate, fetcher, interval=settings.work.store_requeue_interval)
-    bells = Bells(world, queue, pool, dependencies, external_secrets, metrics)
+    checked = [SECRET_STORES.kind] if settings.reconcilers.secret_store else []
+    checked += [CLUSTER_SECRET_STORES.kind] if CLUSTER_SECRET_STORES in served else []
+    bells = Bells(world, queue, pool, dependencies, external_secrets, metrics, checked=checked)
     recorder = Recorder(kube, now=now, instance=new_identity())
     loop = Loop(
         queue,
@@ -149,7 +158,7 @@ async def build(
         )
         for namespace in namespaces or ("",)
     )
-    sweep = Sweep(kube, world, bells, resources(settings), namespaces)
+    sweep = Sweep(kube, world, bells, served, namespaces)
     tasks = [
         *(asyncio.create_task(each.run(), name="watch managed secrets") for each in reflectors),
         asyncio.create_task(recorder.run(), name="events"),

@@ -71,14 +71,18 @@ class Loop:
         """One worker; ends when the queue is closed."""
         while True:
             try:
-                work = await self._queue.get()
+                await self.step()
             except Closed:
                 return
-            try:
-                await self._one(work)
-            finally:
-                self.progress.ended = self._clock()
-                self._queue.done(work.key)
+
+    async def step(self) -> None:
+        """Work on the next key, once there is one that is due. Raises ``Closed`` when the queue is closed."""
+        work = await self._queue.get()
+        try:
+            await self._one(work)
+        finally:
+            self.progress.ended = self._clock()
+            self._queue.done(work.key)
 
     async def _one(self, work: Work[ObjectKey]) -> None:
         key = work.key
@@ -128,7 +132,7 @@ class Loop:
         else:
             self._failures.pop(key, None)
         for store in outcome.suspects:
-            self._queue.add(store, Lane.RETRY)
+            self._bells.suspect(store)
         return outcome
 
     async def _tell(self, key: ObjectKey, item: ExternalSecret | SecretStore, outcome: Outcome) -> None:

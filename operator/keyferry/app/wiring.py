@@ -152,7 +152,8 @@ async def _serve(
             )
         finally:
             house.queue.close()
-            await end(workers, settings.work.shutdown_grace)
+            # Without the Lease there is no time to be given: another process may be at work already.
+            await end(workers, settings.work.shutdown_grace if stop.is_set() else 0.0)
     log.info("all work has ended")
 
 

@@ -1,0 +1,291 @@
+"""What an installation can decide about Keyferry: one frozen tree, made once at the door (``keyferry.app.flags``).
+
+Every field that users set is declared with ``option``: the flag, its kind and its explanation stand beside the default,
+and ``--help``, the environment variables and the reference page are made from them. Flags carry ESO's names wherever
+the meaning is the same (eso-facts 2.3). Durations are seconds in here, and Go's syntax ("5m") at the door.
+
+Parsing does not belong here, and neither does anything that differs between two objects of one process.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+class Kind(enum.Enum):
+    """The form of an option's value at the door."""
+
+    TEXT = "text"
+    COUNT = "count"
+    NUMBER = "number"
+    SWITCH = "true|false"
+    DURATION = "duration"
+    ADDRESS = "address"
+    NAMES = "names"
+    CHOICE = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How one setting is written by users.
+
+    ``least`` is the smallest number or duration (in seconds) accepted; ``choices`` maps every spelling accepted to the
+    setting's value.
+    """
+
+    flag: str
+    kind: Kind
+    help: str
+    least: float = 0.0
+    choices: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets the same thing."""
+        return "KEYFERRY_" + self.flag.removeprefix("--").replace("-", "_").upper()
+
+
+# Typed as Any so that it can stand as the default of a field of any type, as dataclasses.field does.
+def option(
+    flag: str,
+    default: object,
+    kind: Kind,
+    help_text: str,
+    *,
+    least: float = 0.0,
+    choices: Mapping[str, str] | None = None,
+) -> Any:
+    """A dataclass field with its default and its Option."""
+    return field(
+        default=default,
+        metadata={"option": Option(flag, kind, help_text, least, MappingProxyType(dict(choices or {})))},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. ``host`` "" is every interface; ``port`` 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which objects this process serves."""
+
+    namespaces: tuple[str, ...] = option(
+        "--namespace",
+        (),
+        Kind.NAMES,
+        "namespaces to serve, separated by commas; empty serves all",
+    )
+    controller_class: str = option(
+        "--controller-class",
+        "default",
+        Kind.TEXT,
+        "serve stores whose spec.controller is this or empty; others are left alone and counted in a metric",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How objects are worked on."""
+
+    # ESO's default is 1 goroutine per controller. Our workers are coroutines that wait for stores and for the API
+    # server; 32 keep a core busy and 64 measured no faster, because the API server is the limit by then.
+    concurrent: int = option(
+        "--concurrent", 32, Kind.COUNT, "objects worked on at the same time, all kinds together", least=1
+    )
+    provider_timeout: float = option(
+        "--provider-timeout", 30.0, Kind.DURATION, "longest wait for one call to a store", least=0.001
+    )
+    store_requeue_interval: float = option(
+        "--store-requeue-interval",
+        300.0,
+        Kind.DURATION,
+        "how often a store is checked again, where its spec.refreshInterval does not say",
+        least=1,
+    )
+    flood_gate: bool = option(
+        "--enable-flood-gate",
+        True,
+        Kind.SWITCH,
+        "do not read from a store that is not Ready; its objects wait for it and keep their Secrets",
+    )
+    # ESO rewrites status.refreshTime at every refresh: one write and one watch event each, for a time nobody reads
+    # that often. 5 minutes keep "is it alive" visible at a thirtieth of the writes of a 10 s interval.
+    refresh_time_interval: float = option(
+        "--refresh-time-interval",
+        300.0,
+        Kind.DURATION,
+        "status.refreshTime is written at most this often while nothing else changes; 0s writes it at every refresh",
+    )
+    adopt_foreign_secrets: bool = option(
+        "--adopt-foreign-secrets",
+        False,
+        Kind.SWITCH,
+        "creationPolicy Owner takes over a Secret that it did not create and drops its other keys, as ESO does",
+    )
+    # Below Kubernetes' terminationGracePeriodSeconds of 30, so that the Lease is released and logs are flushed.
+    shutdown_grace: float = option(
+        "--shutdown-grace", 20.0, Kind.DURATION, "time for work under way to end after SIGTERM; 0s cancels it at once"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconcilers:
+    """Which kinds are served besides ExternalSecret. A switched-off kind is not watched, and its CRD may be absent."""
+
+    secret_store: bool = option(
+        "--enable-secret-store-reconciler", True, Kind.SWITCH, "check SecretStores and write their status"
+    )
+    cluster_store: bool = option("--enable-cluster-store-reconciler", True, Kind.SWITCH, "serve ClusterSecretStores")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kube:
+    """How we talk to the Kubernetes API server."""
+
+    kubeconfig: str = option(
+        "--kubeconfig",
+        "",
+        Kind.TEXT,
+        "path of a kubeconfig; empty means the ServiceAccount in a pod, and KUBECONFIG or ~/.kube/config elsewhere",
+    )
+    # ESO limits itself to 50 per second, which makes a cold start of 5,000 objects take minutes. The API server's
+    # priority and fairness protects it better than a fixed number can.
+    qps: float = option(
+        "--client-qps", 0.0, Kind.NUMBER, "writes per second to the API server; 0 leaves the limit to the API server"
+    )
+    burst: int = option(
+        "--client-burst", 100, Kind.COUNT, "writes that may go at once before --client-qps holds", least=1
+    )
+    # The API server sends a bookmark about once a minute and keeps about 75 s of events.
+    watch_idle_timeout: float = option(
+        "--watch-idle-timeout",
+        70.0,
+        Kind.DURATION,
+        "a watch that is silent for so long is opened again; bookmarks come about once a minute",
+        least=1,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """What we serve over HTTP. ``None`` switches a server off."""
+
+    metrics: Address | None = option(  # noqa: RUF009 - option() makes a dataclass field
+        "--metrics-addr", Address("", 8080), Kind.ADDRESS, "address of /metrics; 0 switches it off"
+    )
+    live: Address | None = option(  # noqa: RUF009 - option() makes a dataclass field
+        "--live-addr", Address("", 8082), Kind.ADDRESS, "address of /healthz and /readyz; 0 switches it off"
+    )
+    extended_metric_labels: bool = option(
+        "--enable-extended-metric-labels",
+        False,
+        Kind.SWITCH,
+        "metrics of an object carry its app.kubernetes.io labels as well",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """What the log says, and how times look in it."""
+
+    # zap's names; its levels above error have no twin in Python but CRITICAL.
+    level: str = option(
+        "--loglevel",
+        "info",
+        Kind.CHOICE,
+        "least level that is logged",
+        choices={
+            "debug": "debug",
+            "info": "info",
+            "warn": "warning",
+            "warning": "warning",
+            "error": "error",
+            "dpanic": "critical",
+            "panic": "critical",
+            "fatal": "critical",
+        },
+    )
+    time_encoding: str = option(
+        "--zap-time-encoding",
+        "epoch",
+        Kind.CHOICE,
+        "how times are written",
+        choices={name: name for name in ("epoch", "millis", "nano", "iso8601", "rfc3339", "rfc3339nano")},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Election:
+    """Leader election by a Lease. The times are those of client-go's callers."""
+
+    enabled: bool = option(
+        "--enable-leader-election", False, Kind.SWITCH, "work only while holding a Lease; needed with several replicas"
+    )
+    # ESO's default is external-secrets-controller. Under that name we would stand by for ever beside a running ESO.
+    id: str = option("--leader-election-id", "keyferry", Kind.TEXT, "name of the Lease")
+    namespace: str = option(
+        "--leader-election-namespace", "", Kind.TEXT, "namespace of the Lease; empty means the pod's own"
+    )
+    lease_duration: float = option(
+        "--leader-election-lease-duration",
+        15.0,
+        Kind.DURATION,
+        "how long others wait after the last renewal before they take the Lease",
+        least=1,
+    )
+    renew_deadline: float = option(
+        "--leader-election-renew-deadline",
+        10.0,
+        Kind.DURATION,
+        "how long the leader tries to renew before it gives up and exits; shorter than the lease duration",
+        least=0.1,
+    )
+    retry_period: float = option(
+        "--leader-election-retry-period", 2.0, Kind.DURATION, "pause between two tries to take or renew", least=0.1
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsEndpoints:
+    """Endpoints that replace those of AWS, from ESO's environment variables. "" leaves the choice to the SDK."""
+
+    secretsmanager: str = ""
+    """AWS_SECRETSMANAGER_ENDPOINT"""
+    ssm: str = ""
+    """AWS_SSM_ENDPOINT"""
+    sts: str = ""
+    """AWS_STS_ENDPOINT"""
+    acm: str = ""
+    """AWS_ACM_ENDPOINT"""
+    resource_groups_tagging_api: str = ""
+    """AWS_RESOURCE_GROUPS_TAGGING_API_ENDPOINT"""
+    ecr: str = ""
+    """AWS_ECR_ENDPOINT"""
+    ecr_public: str = ""
+    """AWS_ECR_PUBLIC_ENDPOINT"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one process. ``Settings()`` is an installation that sets nothing."""
+
+    scope: Scope = Scope()
+    work: Work = Work()
+    reconcilers: Reconcilers = Reconcilers()
+    kube: Kube = Kube()
+    servers: Servers = Servers()
+    log: Log = Log()
+    election: Election = Election()
+    aws_endpoints: AwsEndpoints = AwsEndpoints()
