@@ -1,0 +1,1 @@
+"""What every API server must do that Keyferry runs on: the sandbox, envtest, a real cluster."""
