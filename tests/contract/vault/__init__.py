@@ -1,0 +1,1 @@
+"""The providers vault and openBao against a real OpenBao, and against a stub where OpenBao has no such thing."""
