@@ -26,7 +26,8 @@ from keyferry.telemetry import Metrics
 from keyferry.telemetry.metrics import Result
 
 _log = structlog.get_logger(__name__)
-_STATUS_RETRY = 10.0
+_STATUS_RETRY = 60.0
+"""Seconds at the most until a status that could not be written is written again."""
 
 
 @dataclass(slots=True)
@@ -104,7 +105,9 @@ class Loop:
             return
         except KeyferryError as error:
             _log.warning("status not written", object=str(key), error=str(error))
-            outcome = Outcome("error", delay=_STATUS_RETRY, retry=True, error=error)
+            self._failures[key] = self._failures.get(key, 0) + 1
+            delay = retry_delay(error, self._failures[key], _STATUS_RETRY)
+            outcome = Outcome("error", delay=delay or _STATUS_RETRY, retry=True, error=error)
         except Exception as error:  # noqa: BLE001 -- one object's defect must not end a worker
             _log.exception("sync failed", object=str(key))
             broken = Broken(f"Keyferry met a defect of its own ({type(error).__name__})", remedy="see its log")

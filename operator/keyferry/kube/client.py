@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from keyferry.errors import BadSpec, Busy, Conflict, Denied, KeyferryError, NotReady, NotThere, Unreachable
+from keyferry.kits.tokenbucket import TokenBucket
 from keyferry.kubehttp import KubeError, KubeHttp
 
 JSON = "application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _PAGE = 500
+_RETRIES = 5
+_LONGEST_WAIT = 10.0
+"""Seconds that a worker waits where the API server asks to come back later; then the key waits in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,15 @@ class ObjectKey(NamedTuple):
 class Kube:
     """Requests by kind. Every method raises the errors of ``translated`` unless it says otherwise."""
 
-    def __init__(self, http: KubeHttp) -> None:
+    def __init__(self, http: KubeHttp, writes: TokenBucket) -> None:
+        """``writes`` limits how often objects are written."""
         self.http = http
+        self._writes = writes
 
     async def get(self, resource: Resource, namespace: str, name: str, *, accept: str = JSON) -> dict[str, Any] | None:
         """The object, or None where there is none."""
         try:
-            found: dict[str, Any] = await self.http.request("GET", resource.path(namespace, name), accept=accept)
+            found: dict[str, Any] = await self._ask("GET", resource.path(namespace, name), accept=accept)
         except KubeError as error:
             if error.not_found:
                 return None
@@ -131,8 +138,9 @@ class Kube:
         """Delete exactly this object. False where it is gone already, or is another one by now."""
         preconditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+        await self._writes.acquire()
         try:
-            await self.http.request("DELETE", resource.path(namespace, name), body=body)
+            await self._ask("DELETE", resource.path(namespace, name), body=body)
         except KubeError as error:
             if error.not_found or error.conflict:
                 return False
@@ -150,6 +158,17 @@ class Kube:
         status: dict[str, Any] = answer["status"]
         return status
 
+    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+        """A request, sent again for as long as the API server says when to come back."""
+        for _ in range(_RETRIES):
+            try:
+                return await self.http.request(method, path, **options)
+            except KubeError as error:
+                if error.retry_after is None or not (error.too_many or error.status >= 500):
+                    raise
+                await asyncio.sleep(min(error.retry_after, _LONGEST_WAIT))
+        return await self.http.request(method, path, **options)
+
     async def _send(
         self,
         method: str,
@@ -162,12 +181,11 @@ class Kube:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> dict[str, Any]:
+        await self._writes.acquire()
         collection = method == "POST" and not tail
         path = resource.path(namespace, "" if collection else name, *tail)
         try:
-            answer: dict[str, Any] = await self.http.request(
-                method, path, body=body, query=query, content_type=content_type
-            )
+            answer: dict[str, Any] = await self._ask(method, path, body=body, query=query, content_type=content_type)
         except KubeError as error:
             raise translated(error, verb, resource, namespace, name) from None
         return answer

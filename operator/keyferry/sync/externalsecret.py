@@ -23,6 +23,7 @@ from keyferry.sync.stores import Cluster, Gate, references
 FINALIZER = "externalsecrets.external-secrets.io/externalsecret-cleanup"
 """ESO's finalizer. Keyferry sets none; of objects taken over it does what the finalizer asks for, and takes it off."""
 _FAILED = "SecretSyncedError"
+_MISSING = "SecretMissing"
 _WRITES_NOTHING = "None"
 _PATIENCE = 5.0
 """Seconds that a new store has to be checked before its ExternalSecrets complain."""
@@ -118,8 +119,9 @@ class ExternalSecrets:
         seen = self._managed.get(es.metadata.namespace, es.target_name)
         if seen is not None:
             return seen.intact
-        # Under Merge a target that is not there is nothing to repair; its coming wakes the object.
-        return es.spec.target.creation_policy == "Merge" and self._dependencies.is_absent(_target(es))
+        # Under Merge a target that is not there is nothing to repair, once it was told; its coming wakes the object.
+        told = any(each.reason == _MISSING for each in es.status.conditions)
+        return es.spec.target.creation_policy == "Merge" and told and self._dependencies.is_absent(_target(es))
 
     def _generations(self, es: ExternalSecret) -> tuple[tuple[str, int], ...]:
         found = []
@@ -136,7 +138,7 @@ class ExternalSecrets:
             raise NotReady(
                 f'namespace "{es.metadata.namespace}" is being deleted', remedy="nothing can be written in it"
             )
-        _refuse_unserved(es)
+        _refuse_unusable(es)
         generations = self._generations(es)
         gathered = await gather(es, lambda ref: self._gate.open(ref, es.metadata.namespace), self._reader)
         notes = tuple(_absence(place) for place in gathered.absent)
@@ -159,7 +161,7 @@ class ExternalSecrets:
             return Outcome(
                 "success",
                 ready="True",
-                reason="SecretMissing",
+                reason=_MISSING,
                 message="secret will not be created due to CreationPolicy=Merge",
             )
         if applied.blocked is not None:
@@ -213,7 +215,7 @@ def _target(es: ExternalSecret) -> ObjectKey:
     return ObjectKey("Secret", es.metadata.namespace, es.target_name)
 
 
-def _refuse_unserved(es: ExternalSecret) -> None:
+def _refuse_unusable(es: ExternalSecret) -> None:
     if not es.makes_secret:
         raise BadSpec(
             "invalid generic target: spec.target.manifest is not served by this version of Keyferry",
@@ -222,6 +224,11 @@ def _refuse_unserved(es: ExternalSecret) -> None:
     if es.spec.target.template is not None:
         raise BadSpec(
             "spec.target.template is not served by this version of Keyferry", remedy="leave it out to copy the data"
+        )
+    if es.spec.duplicate_keys:
+        raise BadSpec(
+            f"duplicate secretKey found: {', '.join(es.spec.duplicate_keys)}",
+            remedy="name each key of spec.data once, or choose another deletionPolicy than Retain",
         )
 
 

@@ -35,6 +35,8 @@ class Gate:
     cluster: Cluster
     controller_class: str
     flood_gate: bool
+    cluster_stores: bool
+    """Whether this process sees ClusterSecretStores at all."""
 
     def is_ours(self, es: ExternalSecret) -> bool:
         """Whether every store that the object refers to is of this process's class. Stores that are absent count."""
@@ -53,6 +55,11 @@ class Gate:
         if not ref.name:
             raise BadSpec(
                 "no store is named", remedy="set spec.secretStoreRef.name, or sourceRef.storeRef of the entry"
+            )
+        if ref.kind == "ClusterSecretStore" and not self.cluster_stores:
+            raise NotReady(
+                f'ClusterSecretStore "{ref.name}" cannot be used: this Keyferry serves no ClusterSecretStores',
+                remedy="use a SecretStore, or run Keyferry for the whole cluster with its cluster store reconciler on",
             )
         store = self._find(ref, namespace)
         if store is None:
