@@ -6,6 +6,7 @@
     - ``Denied``            the identity may not; wait for a change
     - ``Busy``              the store asks us to slow down; wait as long as it says
     - ``Unreachable``       no answer: network, TLS, time-out, 5xx
+        - ``ClusterUnavailable``  the same of the Kubernetes API server
     - ``BadSpec``           the manifest or what it refers to is wrong; wait for an edit
     - ``BadValue``          the value read cannot be used as the manifest asks (not JSON, not base64)
     - ``NotReady``          something else has to become ready first
@@ -24,6 +25,7 @@ __all__ = [
     "BadValue",
     "Broken",
     "Busy",
+    "ClusterUnavailable",
     "Conflict",
     "Denied",
     "KeyferryError",
@@ -85,6 +87,17 @@ class Busy(KeyferryError):
 
 class Unreachable(KeyferryError):
     """The store did not answer: name resolution, connection, TLS, time-out, or a 5xx status."""
+
+
+class ClusterUnavailable(Unreachable):
+    """The Kubernetes API server does not answer, or asks us to slow down: ``retry_after`` in seconds, if it says so.
+
+    No store is to blame, so this is tried again sooner than what costs a store's quota.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class BadSpec(KeyferryError):

@@ -114,9 +114,21 @@ class Bells:
             self._check(dependent)
             self._wake_users(dependent)
 
+    def written(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
+        """A write of ours to the object's status answered this."""
+        # The answer may be ahead of the watch, and tell of an edit that the watch will then pass over as known. It
+        # may also be behind, and must not bring an object back to life.
+        if self._world.uid(key) is None:
+            return
+        if key.kind == "ExternalSecret":
+            self.external_secret("MODIFIED", body)
+        else:
+            self.store(key.kind, "MODIFIED", body)
+
     def gone(self, key: ObjectKey) -> None:
         """An ExternalSecret or a store is gone."""
-        self._queue.forget(key)
+        # Work on it may be going on and leave traces; the loop forgets them when it comes by and finds nothing.
+        self._queue.add(key, Lane.FIRST)
         self._metrics.forget(*key)
         if key.kind == "ExternalSecret":
             self._world.drop(key)

@@ -26,14 +26,19 @@ class Sweep:
     async def run(self) -> None:
         """One sweep. An object is dropped if it was known before the list began and is not in it."""
         for resource in self._resources:
-            before = [key for key in self._world.keys() if key.kind == resource.kind]  # noqa: SIM118 -- not a mapping
+            before = {
+                key: self._world.uid(key)
+                for key in self._world.keys()  # noqa: SIM118 -- not a mapping
+                if key.kind == resource.kind
+            }
             try:
                 there = await self._names(resource)
             except KubeError as error:
                 log.info("sweep put off", resource=resource.plural, error=str(error))
                 continue
-            for key in before:
-                if key not in there:
+            for key, uid in before.items():
+                # One with another uid was made after the list.
+                if key not in there and self._world.uid(key) == uid:
                     log.info("object went unnoticed", object=str(key))
                     self._bells.gone(key)
 

@@ -24,6 +24,7 @@ class _Kept:
     """An ExternalSecret: its text, what of it matters for a sync, and what it refers to."""
 
     text: bytes
+    uid: str
     version: str
     intent: bytes
     stores: frozenset[ObjectKey]
@@ -58,6 +59,7 @@ class World:
             return False
         kept = _Kept(
             text=orjson.dumps({**body, "metadata": {**metadata, "managedFields": None}}),
+            uid=metadata["uid"],
             version=version,
             intent=_intent(metadata),
             stores=_stores_of(key.namespace, body.get("spec") or {}),
@@ -78,6 +80,11 @@ class World:
         if kept is not None:
             self._unlink(key, kept)
             _discard(self._by_namespace, key.namespace, key)
+
+    def uid(self, key: ObjectKey) -> str | None:
+        """Which object has this name, ExternalSecret or store; None where there is none."""
+        kept, store = self._objects.get(key), self._stores.get(key)
+        return kept.uid if kept else store[1].metadata.uid if store else None
 
     def body(self, key: ObjectKey) -> dict[str, Any] | None:
         """The ExternalSecret as last seen."""
@@ -117,7 +124,8 @@ class World:
         version: str = body["metadata"]["resourceVersion"]
         if before is not None and not newer(version, before[0]) and version != before[0]:
             return old, old
-        store = SecretStore.parse({**body, "metadata": {**body["metadata"], "managedFields": None}})
+        # What a store may reach hangs on its kind: the resource that was watched tells it, not the body.
+        store = SecretStore.parse({**body, "kind": key.kind, "metadata": {**body["metadata"], "managedFields": None}})
         self._stores[key] = (version, store)
         return old, store
 
@@ -134,12 +142,12 @@ class World:
     # -- namespaces
 
     def take_namespace(self, body: Mapping[str, Any]) -> bool:
-        """Take in a namespace. Whether its labels or its phase changed."""
+        """Take in a namespace. Whether it is new, or its labels or its phase changed."""
         metadata = body["metadata"]
         taken = _Namespace(dict(metadata.get("labels") or {}), bool(metadata.get("deletionTimestamp")))
         before = self._namespaces.get(metadata["name"])
         self._namespaces[metadata["name"]] = taken
-        return before is not None and before != taken
+        return before != taken
 
     def drop_namespace(self, name: str) -> None:
         """A namespace is gone."""

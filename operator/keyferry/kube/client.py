@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from keyferry.errors import BadSpec, Busy, Conflict, Denied, KeyferryError, NotReady, NotThere, Unreachable
+from keyferry.errors import BadSpec, ClusterUnavailable, Conflict, Denied, KeyferryError, NotReady, NotThere
 from keyferry.kits.tokenbucket import TokenBucket
 from keyferry.kubehttp import KubeError, KubeHttp
 
@@ -208,10 +208,10 @@ def translated(error: KubeError, verb: str, resource: Resource, namespace: str, 
             remedy="grant it to Keyferry's ServiceAccount",
         )
     if error.too_many:
-        return Busy("the Kubernetes API server asks us to slow down", retry_after=error.retry_after)
+        return ClusterUnavailable("the Kubernetes API server asks us to slow down", retry_after=error.retry_after)
     if error.invalid or error.status in {400, 413}:
         return BadSpec(f"the Kubernetes API server refuses {target}: {error.message}")
-    return Unreachable("the Kubernetes API server does not answer")
+    return ClusterUnavailable("the Kubernetes API server does not answer", retry_after=error.retry_after)
 
 
 def terminating(error: KubeError) -> bool:

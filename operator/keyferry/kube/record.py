@@ -40,6 +40,7 @@ class Recorder:
         self._kube = kube
         self._now = now
         self._instance = instance
+        self._moment = 0
         self._queue: asyncio.Queue[tuple[ObjectKey, dict[str, Any], Note]] = asyncio.Queue(maxsize=1000)
         self._written: TTLCache[tuple[ObjectKey, str, Note], bool] = TTLCache(
             ttl=_QUIET, limit=20_000, clock=lambda: now().timestamp()
@@ -79,6 +80,8 @@ class Recorder:
         now = self._now()
         stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         namespace = key.namespace or "default"
+        # Names have to differ even where the clock does not tell two moments apart.
+        self._moment = max(self._moment + 1, int(now.timestamp() * 1e9))
         message = note.message if len(note.message) <= _LONGEST else note.message[: _LONGEST - 1] + "…"
         await self._kube.create(
             EVENTS,
@@ -86,7 +89,7 @@ class Recorder:
             {
                 "apiVersion": "v1",
                 "kind": "Event",
-                "metadata": {"name": f"{key.name[:230]}.{int(now.timestamp() * 1e9):x}", "namespace": namespace},
+                "metadata": {"name": f"{key.name[:230]}.{self._moment:x}", "namespace": namespace},
                 "involvedObject": reference,
                 "type": note.type,
                 "reason": note.reason,

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from keyferry.api.externalsecret import DataFrom, ExternalSecret, Find, RemoteRef, SecretStoreRef
 from keyferry.api.store import SecretStore
-from keyferry.errors import BadSpec, BadValue, KeyferryError, NotThere, Unreachable
+from keyferry.errors import BadSpec, BadValue, ClusterUnavailable, KeyferryError, NotThere, Unreachable
 from keyferry.kube.client import ObjectKey
 from keyferry.ports import Fetched, Layout, Query, Ref
 from keyferry.shape import decode, extract, keys
@@ -113,7 +113,7 @@ async def gather(es: ExternalSecret, lookup: StoreLookup, reader: Reader) -> Gat
             else:
                 gathered.absent.append(entry.place)
         except KeyferryError as error:
-            if isinstance(error, Unreachable):
+            if isinstance(error, Unreachable) and not isinstance(error, ClusterUnavailable):
                 suspects.append(_key(entry.store))
             failures.append(_told(entry.place, error.within(_named(entry.store))))
     if failures:

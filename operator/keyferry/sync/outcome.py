@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from keyferry.errors import Broken, Busy, Conflict, KeyferryError, NotReady
+from keyferry.errors import Broken, Busy, ClusterUnavailable, Conflict, KeyferryError, NotReady
 from keyferry.kube.client import ObjectKey
 from keyferry.kube.record import Note
 
 _FIRST_RETRY = 5.0
+_LONGEST_FOR_CLUSTER = 60.0
 _LONGEST_MESSAGE = 4096
 """Characters of a condition's message; the API's own limit is 32768, and people read the first few lines."""
 
@@ -100,12 +101,14 @@ def retry_delay(error: KeyferryError, failures: int, longest: float) -> float | 
     """Seconds until the next try after so many failures in a row (1 for the first); None to wait for a change.
 
     The delay doubles from 5 s and ends at ``longest``, the time between two refreshes of a healthy object: in the long
-    run a broken object never asks more often than a healthy one.
+    run a broken object never asks more often than a healthy one. Where the API server is to blame it ends at a minute.
     """
     if isinstance(error, Conflict):
         return min(1.0, 0.05 * 2.0 ** min(failures - 1, 5))
     if isinstance(error, NotReady):
         return None
+    if isinstance(error, ClusterUnavailable):
+        return max(min(_LONGEST_FOR_CLUSTER, 2.0 ** min(failures, 10)), error.retry_after or 0.0)
     grown = min(longest, _FIRST_RETRY * 2.0 ** min(failures - 1, 30))
     if isinstance(error, Busy) and error.retry_after is not None:
         return max(grown, error.retry_after)
