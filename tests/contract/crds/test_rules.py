@@ -46,13 +46,13 @@ async def check(api: Api, kind: str, case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", cases("externalsecret.yaml"))
-async def test_an_external_secret(api: Api, case: dict[str, Any]) -> None:
+async def test_an_external_secret_is_judged_as_its_case_says(api: Api, case: dict[str, Any]) -> None:
     await check(api, "ExternalSecret", case)
 
 
 @pytest.mark.parametrize("kind", ["SecretStore", "ClusterSecretStore"])
 @pytest.mark.parametrize("case", cases("store.yaml"))
-async def test_a_store(api: Api, case: dict[str, Any], kind: str) -> None:
+async def test_a_store_is_judged_as_its_case_says(api: Api, case: dict[str, Any], kind: str) -> None:
     await check(api, kind, case)
 
 

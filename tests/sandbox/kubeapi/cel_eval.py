@@ -222,7 +222,7 @@ def _arithmetic(op: str, a: Any, b: Any) -> Any:
     if op == "+" and kind(a) == kind(b) and isinstance(a, str | bytes | list):
         return a + b
     if op in "+-" and isinstance(a, times) and isinstance(b, times):
-        return a + b if op == "+" else a - b  # type: ignore[operator]
+        return a + b if op == "+" else a - b  # type: ignore[operator] # the checker has seen to it that both are of one kind
     if kind(a) != kind(b) or kind(a) not in ("int", "double"):
         raise CelError("no such overload")
     if op == "+":

@@ -290,7 +290,7 @@ class Front:
             return response
         finally:
             with contextlib.suppress(Exception):
-                await frames.aclose()  # type: ignore[attr-defined]
+                await frames.aclose()  # type: ignore[attr-defined] # an async generator, typed as an iterator
         return response
 
 

@@ -149,7 +149,7 @@ def builtin() -> Registry:
                 singular=kind.lower(),
                 list_kind=f"{kind}List",
                 short_names=tuple(short.split()),
-                **more,  # type: ignore[arg-type]
+                **more,  # type: ignore[arg-type] # the columns of a table of options
             )
         )
 

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import looptime
 import pytest
 
 from keyferry.app.leader import Elector, KubeLease, LeaseLost, lease_namespace, new_identity, while_leading
@@ -16,135 +13,8 @@ from keyferry.errors import BadSpec
 from keyferry.kubehttp import KubeError, KubeHttp, config
 from keyferry.settings import Election
 from tests.sandbox.kubeapi import KubeApi
-
-SETTINGS = Election(enabled=True, id="keyferry")
-# The last renewal may be seen, and its end be noticed, up to 2.2 retry periods late each.
-TAKEOVER = SETTINGS.lease_duration + 2 * 2.2 * SETTINGS.retry_period + 0.1
-
-
-def virtual(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run the test in a loop whose clock jumps to the next timer."""
-
-    @functools.wraps(test)
-    def run() -> None:
-        with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-            runner.run(test())
-
-    # pytest would take the wrapped coroutine function for the test.
-    del run.__dict__["__wrapped__"]
-    return run
-
-
-def elapsed() -> float:
-    return asyncio.get_running_loop().time()
-
-
-@dataclass
-class Server:
-    """One Lease at an API server that can be away or silent."""
-
-    lease: dict[str, Any] | None = None
-    version: int = 0
-    trouble: KubeError | None = None
-    silent: bool = False
-    requests: int = 0
-    written: list[float] = field(default_factory=list)
-
-    async def _answer(self) -> None:
-        self.requests += 1
-        await asyncio.sleep(0.01)
-        if self.silent:
-            await asyncio.Event().wait()
-        if self.trouble:
-            raise self.trouble
-
-    async def get(self) -> Mapping[str, Any]:
-        await self._answer()
-        if self.lease is None:
-            raise KubeError(404, "NotFound", "no lease")
-        return self.lease
-
-    async def create(self, spec: Mapping[str, Any]) -> Mapping[str, Any]:
-        await self._answer()
-        if self.lease is not None:
-            raise KubeError(409, "AlreadyExists", "there is one")
-        return self._store({"metadata": {}, "spec": spec})
-
-    async def update(self, lease: Mapping[str, Any]) -> Mapping[str, Any]:
-        await self._answer()
-        if self.lease is None:
-            raise KubeError(404, "NotFound", "no lease")
-        if lease["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
-            raise KubeError(409, "Conflict", "newer")
-        return self._store(lease)
-
-    def _store(self, lease: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.version += 1
-        self.written.append(elapsed())
-        self.lease = {
-            "metadata": {**lease["metadata"], "resourceVersion": str(self.version)},
-            "spec": dict(lease["spec"]),
-        }
-        return self.lease
-
-    @property
-    def spec(self) -> Mapping[str, Any]:
-        assert self.lease is not None
-        spec: Mapping[str, Any] = self.lease["spec"]
-        return spec
-
-    @property
-    def holder(self) -> str:
-        return str(self.spec["holderIdentity"])
-
-
-@dataclass
-class Candidate:
-    """A process that counts as working between ``began`` and ``ended``."""
-
-    server: Server
-    name: str
-    skew: timedelta = timedelta(0)
-    began: float | None = None
-    ended: float | None = None
-    leading: list[bool] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        start = datetime(2030, 1, 1, tzinfo=UTC)
-        self.elector = Elector(
-            self.server,
-            SETTINGS,
-            identity=self.name,
-            leading=self.leading.append,
-            now=lambda: start + timedelta(seconds=elapsed()) + self.skew,
-        )
-        self.task = asyncio.create_task(while_leading(self.elector, self.work))
-
-    async def work(self) -> None:
-        self.began = elapsed()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.ended = elapsed()
-
-    async def die(self) -> None:
-        """End as if killed: nothing is given back."""
-        self.elector.release = no_release  # type: ignore[method-assign]
-        await self.stop()
-
-    async def stop(self) -> None:
-        self.task.cancel()
-        await asyncio.wait({self.task})
-
-
-async def no_release() -> None:
-    """A process that is killed gives nothing back."""
-
-
-async def started(candidate: Candidate, within: float) -> None:
-    async with asyncio.timeout(within):
-        while candidate.began is None:  # noqa: ASYNC110 - the clock is virtual
-            await asyncio.sleep(0.1)
+from tests.support.virtual import elapsed, virtual
+from tests.unit.app.elections import SETTINGS, TAKEOVER, Candidate, Server, started
 
 
 @virtual
@@ -317,10 +187,10 @@ async def test_a_renewal_whose_answer_was_lost_is_recognised_as_our_own() -> Non
 
     async def lose_answer(lease: Mapping[str, Any]) -> Mapping[str, Any]:
         await true_update(lease)
-        server.update = true_update  # type: ignore[method-assign]
+        server.update = true_update  # type: ignore[method-assign] # one answer is lost
         raise KubeError(0, "Broken", "the connection broke off")
 
-    server.update = lose_answer  # type: ignore[method-assign]
+    server.update = lose_answer  # type: ignore[method-assign] # one answer is lost
     await asyncio.sleep(60)
     assert not one.task.done()
     assert server.spec["leaseTransitions"] == 0

@@ -1,107 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from keyferry.errors import BadSpec, Denied, KeyferryError, NotThere, Unreachable
-from keyferry.kubehttp import KubeHttp
+from keyferry.errors import BadSpec, Denied, NotThere, Unreachable
 from keyferry.ports import Fetched, Finder, Provider, Query, Ref, Validation
 from keyferry.providers.kubernetes import Kubernetes
 from keyferry.providers.kubernetes.config import KubernetesConfig
-from keyferry.transport import ssl_context
-from tests.sandbox.kubeapi import KubeApi
-from tests.support.credentials import Calls, DictCredentials, make_context
-
-CANARY = "canary-93d4"
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-
-
-class Cluster:
-    """A sandbox API server with a namespace ``remote``, and a user ``reader`` whose token is ``reader-token``."""
-
-    def __init__(self, api: KubeApi, admin: KubeHttp) -> None:
-        self.api = api
-        self.admin = admin
-        self.credentials = DictCredentials(secrets={("default", "login"): {"token": b"reader-token\n"}})
-        self.calls = Calls()
-
-    async def secret(self, name: str, data: Mapping[str, bytes], **metadata: Any) -> None:
-        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **metadata}, "data": encoded}
-        await self.admin.request("POST", "/api/v1/namespaces/remote/secrets", body=body)
-
-    async def allow(self, *verbs: str) -> None:
-        """Let ``reader`` do this with Secrets of ``remote``, and nothing else."""
-        role = {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": "reader"},
-            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": list(verbs)}],
-        }
-        binding = {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "reader"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "reader"}],
-        }
-        await self.admin.request("POST", f"{RBAC}/namespaces/remote/roles", body=role)
-        await self.admin.request("POST", f"{RBAC}/namespaces/remote/rolebindings", body=binding)
-
-    @property
-    def server(self) -> dict[str, str]:
-        return {"url": self.api.url, "caBundle": base64.b64encode(self.api.ca_pem.encode()).decode()}
-
-    async def open(self, **config: Any) -> Kubernetes:
-        given = {
-            "server": self.server,
-            "auth": {"token": {"bearerToken": {"name": "login", "key": "token"}}},
-            "remoteNamespace": "remote",
-        } | config
-        model = KubernetesConfig.model_validate({key: value for key, value in given.items() if value is not None})
-        return await Kubernetes.open(model, make_context(self.credentials, observe=self.calls))
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
-    async with KubeApi(controllers=False) as api:
-        api.add_user("reader-token", "reader")
-        admin = KubeHttp.direct(
-            server=api.url, ssl=ssl_context(api.ca_pem.encode()), token=api.admin_token, user_agent="test"
-        )
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "remote"}}
-        await admin.request("POST", "/api/v1/namespaces", body=body)
-        yield Cluster(api, admin)
-        await admin.aclose()
-        assert not api.errors
-
-
-@pytest.fixture
-async def adapter(cluster: Cluster) -> AsyncIterator[Kubernetes]:
-    await cluster.allow("get", "list")
-    opened = await cluster.open()
-    cluster.api.requests.clear()
-    yield opened
-    await opened.aclose()
-
-
-def document(result: object) -> Any:
-    assert isinstance(result, Fetched), repr(result)
-    return result.document
-
-
-async def reads(adapter: Kubernetes) -> KeyferryError | Fetched:
-    """What a read of the Secret ``db`` gives; the adapter is closed."""
-    found = await adapter.read([Ref("db")])
-    await adapter.aclose()
-    return found[Ref("db")]
+from tests.support.credentials import DictCredentials, make_context
+from tests.unit.providers.kubecluster import CANARY, Cluster, document, reads
 
 
 class TestReading:
@@ -315,58 +226,3 @@ class TestValidation:
                 ready = False
             await adapter.aclose()
         assert ready is (allowed or access)
-
-
-class TestLogin:
-    """Each way to log in, against an API server that checks it."""
-
-    @pytest.fixture(autouse=True)
-    async def rights(self, cluster: Cluster) -> None:
-        await cluster.allow("get")
-        await cluster.secret("db", {"user": b"admin"})
-
-    def kubeconfig(self, cluster: Cluster, user: dict[str, Any], **about: Any) -> dict[str, Any]:
-        """Put a kubeconfig into the Secret ``kubeconfig``; the result is the store's configuration."""
-        ca = base64.b64encode(cluster.api.ca_pem.encode()).decode()
-        content = {
-            "current-context": "here",
-            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [
-                {"name": "c", "cluster": {"server": cluster.api.url, "certificate-authority-data": ca, **about}}
-            ],
-            "users": [{"name": "u", "user": user}],
-        }
-        cluster.credentials.secrets["default", "kubeconfig"] = {"config": json.dumps(content).encode()}
-        return {"auth": None, "server": None, "authRef": {"name": "kubeconfig", "key": "config"}}
-
-    async def test_by_a_bearer_token(self, cluster: Cluster) -> None:
-        assert document(await reads(await cluster.open())) == {"user": b"admin"}
-
-    async def test_by_a_client_certificate(self, cluster: Cluster) -> None:
-        cert, key = cluster.api.authority.issue("reader", ())
-        cluster.credentials.secrets["default", "pair"] = {"c": cert.encode(), "k": key.encode()}
-        names = {"clientCert": {"name": "pair", "key": "c"}, "clientKey": {"name": "pair", "key": "k"}}
-        assert document(await reads(await cluster.open(auth={"cert": names}))) == {"user": b"admin"}
-
-    async def test_by_a_token_in_a_kubeconfig(self, cluster: Cluster) -> None:
-        config = self.kubeconfig(cluster, {"token": "reader-token"})
-        assert document(await reads(await cluster.open(**config))) == {"user": b"admin"}
-
-    async def test_by_a_certificate_in_a_kubeconfig(self, cluster: Cluster) -> None:
-        cert, key = (base64.b64encode(part.encode()).decode() for part in cluster.api.authority.issue("reader", ()))
-        config = self.kubeconfig(cluster, {"client-certificate-data": cert, "client-key-data": key})
-        assert document(await reads(await cluster.open(**config))) == {"user": b"admin"}
-
-    async def test_to_a_server_that_the_kubeconfig_says_not_to_verify(self, cluster: Cluster) -> None:
-        config = self.kubeconfig(
-            cluster,
-            {"token": "reader-token"},
-            **{"certificate-authority-data": None, "insecure-skip-tls-verify": True},
-        )
-        assert document(await reads(await cluster.open(**config))) == {"user": b"admin"}
-
-    async def test_to_a_server_whose_certificate_has_another_name(self, cluster: Cluster) -> None:
-        known = self.kubeconfig(cluster, {"token": "reader-token"}, **{"tls-server-name": "localhost"})
-        assert document(await reads(await cluster.open(**known))) == {"user": b"admin"}
-        unknown = self.kubeconfig(cluster, {"token": "reader-token"}, **{"tls-server-name": "elsewhere.example"})
-        assert isinstance(await reads(await cluster.open(**unknown)), Unreachable)

@@ -14,11 +14,9 @@ from typing import Any
 
 import pytest
 import structlog
-from prometheus_client.parser import text_string_to_metric_families
 
 from keyferry.errors import Denied
-from keyferry.telemetry import Metrics, configure_logging, get_logger, guard_loop, safe
-from keyferry.telemetry.catalogue import CATALOGUE, KINDS
+from keyferry.telemetry import configure_logging, get_logger, guard_loop, safe
 from keyferry.telemetry.logs import _MUTED
 
 CANARY = "c4n4ry-hunter2"
@@ -67,9 +65,6 @@ def log() -> Iterator[Capture]:
 def fail_with(message: str) -> None:
     hidden = f"{CANARY}-local"
     raise ValueError(message + hidden[:0])
-
-
-# -- the log
 
 
 def test_a_line_has_the_keys_of_zap(log: Capture) -> None:
@@ -186,7 +181,7 @@ def test_a_traceback_has_frames_and_types_but_no_message_source_or_local(log: Ca
     trace = log.last["stacktrace"]
     assert trace.startswith("RuntimeError\n")
     assert "caused by: ValueError" in trace
-    assert re.search(r"unit/test_telemetry\.py:\d+ fail_with", trace)
+    assert re.search(r"unit/test_logs\.py:\d+ fail_with", trace)
     assert "hidden" not in trace
 
 
@@ -251,176 +246,3 @@ def test_uncaught_exceptions_go_to_the_log_without_their_messages(
     sys.excepthook(RuntimeError, failure, None)
     assert [line["msg"] for line in log.lines] == ["uncaught exception in a thread", "uncaught exception"]
     assert CANARY not in log.text + "".join(capfd.readouterr())
-
-
-# -- metrics
-
-
-def scraped(metrics: Metrics) -> dict[str, Any]:
-    return {family.name: family for family in text_string_to_metric_families(metrics.render().decode())}
-
-
-def test_the_names_of_eso_are_scraped_exactly() -> None:
-    metrics = Metrics(version="1")
-    metrics.reconciled("ExternalSecret", "ns", "n", seconds=0.5, result="error")
-    metrics.provider_call("HashiCorp/Vault", "GetSecret", "success")
-    metrics.condition("ExternalSecret", "ns", "n", "Ready", "False")
-    text = metrics.render().decode()
-    for line in (
-        'externalsecret_sync_calls_total{name="n",namespace="ns"} 1.0',
-        'externalsecret_sync_calls_error{name="n",namespace="ns"} 1.0',
-        "# TYPE externalsecret_sync_calls_error counter",
-        'externalsecret_reconcile_duration{name="n",namespace="ns"} 500000000.0',
-        'externalsecret_provider_api_calls_count{provider="HashiCorp/Vault",call="GetSecret",status="success"} 1.0',
-        "# TYPE externalsecret_provider_api_calls_count counter",
-        'externalsecret_status_condition{name="n",namespace="ns",condition="Ready",status="False"} 1.0',
-        'externalsecret_status_condition{name="n",namespace="ns",condition="Ready",status="True"} 0.0',
-        'controller_runtime_reconcile_total{controller="externalsecret",result="error"} 1.0',
-        'controller_runtime_reconcile_errors_total{controller="externalsecret"} 1.0',
-        'controller_runtime_reconcile_time_seconds_bucket{controller="externalsecret",le="0.5"} 1.0',
-        'controller_runtime_reconcile_time_seconds_count{controller="externalsecret"} 1.0',
-    ):
-        assert line in text.splitlines()
-    assert "_created" not in text
-
-
-def test_the_text_is_what_prometheus_parses() -> None:
-    metrics = Metrics(version='1 "\\')
-    metrics.provider_call('odd"\\\n', "call", "error")
-    families = scraped(metrics)
-    [sample] = families["externalsecret_provider_api_calls_count"].samples
-    assert sample.labels["provider"] == 'odd"\\\n'
-    assert families["keyferry_build_info"].samples[0].labels["version"] == '1 "\\'
-    assert any(name.startswith("process_") for name in families)
-    assert any(name.startswith("python_gc_") for name in families)
-
-
-def test_a_success_counts_no_error_but_opens_the_series() -> None:
-    metrics = Metrics()
-    metrics.reconciled("ExternalSecret", "ns", "n", seconds=0.1, result="success")
-    assert metrics.value("externalsecret_sync_calls_total", name="n", namespace="ns") == 1
-    assert metrics.value("externalsecret_sync_calls_error", name="n", namespace="ns") == 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_a_condition_and_a_duration_and_leaves_nothing_behind(kind: str) -> None:
-    metrics = Metrics()
-    empty = object_lines(metrics)
-    metrics.condition(kind, "ns", "n", "Ready", "True")
-    metrics.reconciled(kind, "ns", "n", seconds=1, result="success")
-    metrics.condition(kind, "ns", "other", "Ready", "Unknown")
-    assert (
-        metrics.value(f"{kind.lower()}_status_condition", name="n", namespace="ns", condition="Ready", status="True")
-        == 1
-    )
-    assert metrics.value(f"{kind.lower()}_reconcile_duration", name="n", namespace="ns") == 1e9
-    metrics.forget(kind, "ns", "n")
-    assert 'name="n"' not in metrics.render().decode()
-    assert 'name="other"' in metrics.render().decode()
-    metrics.forget(kind, "ns", "other")
-    assert object_lines(metrics) == empty
-
-
-def object_lines(metrics: Metrics) -> list[str]:
-    return [line for line in metrics.render().decode().splitlines() if 'namespace="' in line]
-
-
-def test_forgetting_a_store_forgets_its_calls_and_saved_reads() -> None:
-    metrics = Metrics()
-    metrics.store_call("ClusterSecretStore", "", "vault", "success")
-    metrics.read_saved("ClusterSecretStore", "", "vault", "cache", 3)
-    store = {"kind": "ClusterSecretStore", "namespace": "", "name": "vault"}
-    assert metrics.value("keyferry_reads_saved_total", **store, how="cache") == 3
-    metrics.forget("ClusterSecretStore", "", "vault")
-    assert metrics.value("keyferry_reads_saved_total", **store, how="cache") is None
-    assert metrics.value("keyferry_provider_calls_total", **store, result="success") is None
-
-
-def test_an_object_is_skipped_for_one_reason_at_a_time() -> None:
-    metrics = Metrics()
-    for _ in range(2):
-        metrics.skipped("SecretStore", "ns", "a", "controller-class")
-    metrics.skipped("SecretStore", "ns", "b", "controller-class")
-    assert metrics.value("keyferry_objects_skipped", reason="controller-class") == 2
-    metrics.skipped("SecretStore", "ns", "a", None)
-    metrics.forget("SecretStore", "ns", "b")
-    assert metrics.value("keyferry_objects_skipped", reason="controller-class") == 0
-
-
-def test_extended_labels_move_with_the_object_and_keep_its_counts() -> None:
-    metrics = Metrics(extended_labels=True)
-    metrics.reconciled("ExternalSecret", "ns", "n", seconds=1, result="success")
-    metrics.labelled("ExternalSecret", "ns", "n", {"app.kubernetes.io/part-of": "shop", "other": "x"})
-    metrics.reconciled("ExternalSecret", "ns", "n", seconds=1, result="success")
-    metrics.labelled("ExternalSecret", "ns", "n", {"app.kubernetes.io/part-of": "bank"})
-    [sample] = scraped(metrics)["externalsecret_sync_calls"].samples
-    assert sample.value == 2
-    assert sample.labels["app_kubernetes_io_part_of"] == "bank"
-    assert sample.labels["app_kubernetes_io_managed_by"] == ""
-    metrics.forget("ExternalSecret", "ns", "n")
-    assert "bank" not in metrics.render().decode()
-
-
-def test_without_extended_labels_an_object_s_labels_are_ignored() -> None:
-    metrics = Metrics()
-    metrics.labelled("ExternalSecret", "ns", "n", {"app.kubernetes.io/name": "x"})
-    metrics.reconciled("ExternalSecret", "ns", "n", seconds=1, result="success")
-    assert "app_kubernetes_io" not in metrics.render().decode()
-
-
-def test_a_block_that_raises_is_a_failed_call() -> None:
-    metrics = Metrics()
-    with metrics.observe("p", "c"):
-        pass
-    with pytest.raises(ValueError, match="x"), metrics.observe("p", "c"):
-        raise ValueError("x")
-    call = {"provider": "p", "call": "c"}
-    assert metrics.value("externalsecret_provider_api_calls_count", **call, status="success") == 1
-    assert metrics.value("externalsecret_provider_api_calls_count", **call, status="error") == 1
-
-
-def test_everything_in_the_catalogue_can_be_brought_about_and_has_the_labels_it_says() -> None:
-    metrics = Metrics(version="1")
-    for kind in KINDS:
-        metrics.reconciled(kind, "ns", "n", seconds=1, result="error")
-        metrics.condition(kind, "ns", "n", "Ready", "True")
-    metrics.provider_call("p", "c", "success")
-    metrics.succeeded("ns", "n", at=1.0)
-    metrics.skipped("SecretStore", "ns", "n", "r")
-    metrics.first_sync(1)
-    metrics.refresh_lag(1)
-    metrics.store_call("SecretStore", "ns", "n", "busy")
-    metrics.read_saved("SecretStore", "ns", "n", "flight")
-    metrics.queue_added("q")
-    metrics.queue_retried("q")
-    metrics.queue_waited("q", 1)
-    metrics.queue_worked("q", 1)
-    metrics.queue_depth("q", 1)
-    metrics.lane_depth("new", 1)
-    metrics.oldest_overdue(1)
-    metrics.workers("c", busy=1, limit=2)
-    metrics.api_request("GET", 200, "host")
-    metrics.watch_restarted("r", "gone")
-    metrics.leader("lease", leading=True)
-    metrics.loop_lag(0.1)
-    families = scraped(metrics)
-    for described in CATALOGUE:
-        # The parser takes _total off the names of counters.
-        family = families[described.name.removesuffix("_total") if described.type == "counter" else described.name]
-        assert family.type == described.type
-        assert family.documentation == described.help
-        assert set(family.samples[-1].labels) - {"le"} == set(described.labels)
-
-
-def test_callbacks_run_before_a_scrape() -> None:
-    metrics = Metrics()
-    metrics.before_scrape(lambda: metrics.oldest_overdue(7))
-    assert metrics.value("keyferry_oldest_overdue_seconds") is None
-    metrics.refresh()
-    assert metrics.value("keyferry_oldest_overdue_seconds") == 7
-
-
-def test_a_series_with_the_wrong_number_of_labels_is_a_defect() -> None:
-    metrics = Metrics()
-    with pytest.raises(ValueError, match="keyferry_queue_depth has the labels lane"):
-        metrics._families["keyferry_queue_depth"].set(("a", "b"), 1)
