@@ -80,9 +80,7 @@ class Bells:
         if new is None or old is new:
             return
         if old is None or old.metadata.uid != new.metadata.uid or old.metadata.generation != new.metadata.generation:
-            if old is not None and old.metadata.uid != new.metadata.uid:
-                self._pool.forget(old.metadata.uid)
-            elif old is not None:
+            if old is not None:
                 self._pool.retire(old.metadata.uid)
             self._check(key)
             self._wake_users(key)
@@ -137,7 +135,7 @@ class Bells:
         store = self._world.drop_store(key)
         self._dependencies.forget(key)
         if store is not None:
-            self._pool.forget(store.metadata.uid)
+            self._pool.retire(store.metadata.uid)
         self._wake_users(key)
 
     def _check(self, store: ObjectKey) -> None:

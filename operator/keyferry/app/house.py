@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from keyferry.app.bells import Bells, Lane
 from keyferry.app.leader import new_identity
@@ -102,7 +104,12 @@ async def build(
     settings: Settings, http: KubeHttp, metrics: Metrics, *, now: Callable[[], dt.datetime]
 ) -> AsyncIterator[House]:
     """All objects, and the tasks that run beside the workers. What adapters hold is released at the end."""
-    kube = Kube(http, TokenBucket(rate=settings.kube.qps, burst=settings.kube.burst))
+    host = urlsplit(http.server).netloc
+    kube = Kube(
+        http,
+        TokenBucket(rate=settings.kube.qps, burst=settings.kube.burst),
+        answered=lambda method, code: metrics.api_request(method, code, host),
+    )
     world = World()
     queue: WorkQueue[ObjectKey] = WorkQueue(lanes=len(Lane), added=lambda key: metrics.queue_added(key.kind.lower()))
     served = resources(settings)
@@ -165,7 +172,7 @@ async def build(
         asyncio.create_task(_every(_SWEEP_EVERY, sweep.run), name="sweep"),
         asyncio.create_task(_every(_IDLE_EVERY, pool.sweep), name="close idle adapters"),
     ]
-    _set_gauges(metrics, queue, settings.work.concurrent)
+    _set_gauges(metrics, queue, {EXTERNAL_SECRETS.kind, *checked}, settings.work.concurrent)
     try:
         yield House(queue, world, bells, loop, kube, managed, recorder, reflectors)
         with contextlib.suppress(TimeoutError):
@@ -215,10 +222,13 @@ def resources(settings: Settings) -> tuple[Resource, ...]:
     return tuple(served)
 
 
-def _set_gauges(metrics: Metrics, queue: WorkQueue[ObjectKey], workers: int) -> None:
+def _set_gauges(metrics: Metrics, queue: WorkQueue[ObjectKey], kinds: Collection[str], workers: int) -> None:
     def measure() -> None:
         for lane in Lane:
             metrics.lane_depth(lane.name.lower(), queue.depth(lane))
+        waiting = Counter(key.kind for key in queue.waiting())
+        for kind in kinds:
+            metrics.queue_depth(kind.lower(), waiting[kind])
         metrics.oldest_overdue(queue.overdue())
         metrics.workers("keyferry", busy=queue.in_work(), limit=workers)
 

@@ -15,7 +15,7 @@ from keyferry.api.externalsecret import ExternalSecret
 from keyferry.api.store import SecretStore
 from keyferry.app.bells import Bells, Lane
 from keyferry.app.world import World
-from keyferry.errors import Broken, KeyferryError, NotThere
+from keyferry.errors import BadSpec, Broken, Conflict, KeyferryError, NotThere
 from keyferry.kits.workqueue import Closed, Work, WorkQueue
 from keyferry.kube.client import BY_KIND, Kube, ObjectKey
 from keyferry.kube.record import Recorder
@@ -75,6 +75,8 @@ class Loop:
                 await self.step()
             except Closed:
                 return
+            except Exception:  # noqa: BLE001 -- a worker that ended would not be missed until all have
+                _log.exception("work failed because of a defect")
 
     async def step(self) -> None:
         """Work on the next key, once there is one that is due. Raises ``Closed`` when the queue is closed."""
@@ -92,16 +94,16 @@ class Loop:
         if work.lane == Lane.REFRESH:
             self._metrics.refresh_lag(self._clock() - work.due)
         started = self._clock()
+        uid = self._world.uid(key)
+        if uid is None:
+            self._forget(key)
+            return
         try:
-            item = self._find(key)
-            if item is None:
-                self._failures.pop(key, None)
-                return
-            outcome = await self._sync(key, item)
-            await self._tell(key, item, outcome)
+            outcome = await self._sync(key)
         except NotThere:
             # The object went while it was worked on; no watch event may ever tell, after a gap.
-            self._bells.gone(key)
+            if self._world.uid(key) == uid:
+                self._bells.gone(key)
             return
         except KeyferryError as error:
             _log.warning("status not written", object=str(key), error=str(error))
@@ -109,26 +111,32 @@ class Loop:
             delay = retry_delay(error, self._failures[key], _STATUS_RETRY)
             outcome = Outcome("error", delay=delay or _STATUS_RETRY, retry=True, error=error)
         except Exception as error:  # noqa: BLE001 -- one object's defect must not end a worker
-            _log.exception("sync failed", object=str(key))
-            broken = Broken(f"Keyferry met a defect of its own ({type(error).__name__})", remedy="see its log")
-            outcome = Outcome("error", delay=retry_delay(broken, 1, 3600.0), retry=True, error=broken)
+            broken = _broken(key, error)
+            outcome = Outcome("error", delay=60.0, retry=True, error=broken)
+        self._metrics.queue_worked(controller, self._clock() - started)
         self._metrics.reconciled(*key, seconds=self._clock() - started, result=_result(outcome))
         self._schedule(key, outcome)
 
-    def _find(self, key: ObjectKey) -> ExternalSecret | SecretStore | None:
+    def _forget(self, key: ObjectKey) -> None:
+        """The object is gone: so is what work that was under way when it went has left behind."""
+        self._failures.pop(key, None)
+        self._recorder.settled(key)
+        self._metrics.forget(*key)
         if key.kind == "ExternalSecret":
-            return self._world.external_secret(key)
-        return self._world.store(*key)
+            self._external_secrets.forget(key)
 
-    async def _sync(self, key: ObjectKey, item: ExternalSecret | SecretStore) -> Outcome:
+    async def _sync(self, key: ObjectKey) -> Outcome:
+        """Work on the object and tell what came of it."""
         failures = self._failures.get(key, 0)
-        serves: bool
-        if isinstance(item, ExternalSecret):
-            outcome = await self._external_secrets.sync(key, item, failures)
-            serves = self._external_secrets.serves(item)
+        item: ExternalSecret | SecretStore | None
+        if key.kind == "ExternalSecret":
+            item, outcome = await self._external_secret(key, failures)
+            serves = item is None or self._external_secrets.serves(item)
         else:
-            outcome = await self._stores.sync(item, failures)
-            serves = self._stores.serves(item)
+            item, outcome = await self._store(key, failures)
+            serves = item is None or self._stores.serves(item)
+        if item is None:
+            return outcome
         self._metrics.skipped(*key, None if serves else "controller-class")
         if outcome.result == "error":
             self._failures[key] = failures + 1
@@ -136,32 +144,79 @@ class Loop:
             self._failures.pop(key, None)
         for store in outcome.suspects:
             self._bells.suspect(store)
+        await self._tell(key, item, outcome)
         return outcome
+
+    async def _external_secret(self, key: ObjectKey, failures: int) -> tuple[ExternalSecret | None, Outcome]:
+        try:
+            es = self._world.external_secret(key)
+        except BadSpec as error:
+            # Its CRD let through what cannot be read, as another version's may; that has to be told as well.
+            es = self._world.outline(key)
+            return es, Outcome.skipped() if es is None else self._external_secrets.failed(es, error, failures)
+        if es is None:
+            return None, Outcome.skipped()
+        try:
+            return es, await self._external_secrets.sync(key, es, failures)
+        except Exception as error:  # noqa: BLE001 -- one object's defect must not end a worker
+            return es, self._external_secrets.failed(es, _broken(key, error), failures)
+
+    async def _store(self, key: ObjectKey, failures: int) -> tuple[SecretStore | None, Outcome]:
+        store = self._world.store(*key)
+        if store is None:
+            return None, Outcome.skipped()
+        try:
+            return store, await self._stores.sync(store, failures)
+        except Exception as error:  # noqa: BLE001 -- one object's defect must not end a worker
+            return store, self._stores.failed(_broken(key, error), failures)
 
     async def _tell(self, key: ObjectKey, item: ExternalSecret | SecretStore, outcome: Outcome) -> None:
         """Write the status if it has changed, then the rest."""
-        body = self._world.body(key) if key.kind == "ExternalSecret" else None
-        status: dict[str, Any] = (body or {}).get("status") or {} if body is not None else _status_of(item)
-        patch = status_patch(
-            outcome,
-            status,
-            generation=item.metadata.generation,
-            now=self._now(),
-            refresh_every=self._refresh_every,
-        )
-        if patch is not None:
-            resource = BY_KIND[key.kind]
-            # A status must not reach another object that has taken the name meanwhile.
-            document = {"metadata": {"uid": item.metadata.uid}, "status": patch}
-            written = await self._kube.merge(resource, key.namespace, key.name, document, subresource="status")
-            # The answer may be ahead of the watch, and tell of an edit that the watch will then pass over as known.
-            if key.kind == "ExternalSecret":
-                self._bells.external_secret("MODIFIED", written)
+        uid = item.metadata.uid
+        standing = self._standing(key) if outcome.tells else None
+        for tries_left in (1, 0):
+            if self._world.uid(key) != uid:
+                # It is gone, and what has its name now is another object: there is nobody left to tell.
+                return
+            if standing is None:
+                break
+            patch = status_patch(
+                outcome,
+                standing.get("status") or {},
+                generation=item.metadata.generation,
+                now=self._now(),
+                refresh_every=self._refresh_every,
+            )
+            if patch is None:
+                break
+            # To the status, the API server accepts a patch for any uid. The version keeps it from reaching another
+            # object that has taken the name meanwhile.
+            document = {"metadata": {"resourceVersion": standing["metadata"]["resourceVersion"]}, "status": patch}
+            try:
+                written = await self._kube.merge(
+                    BY_KIND[key.kind], key.namespace, key.name, document, subresource="status"
+                )
+            except Conflict:
+                if not tries_left:
+                    raise
+                standing = await self._kube.get(BY_KIND[key.kind], key.namespace, key.name)
+                if standing is None or standing["metadata"]["uid"] != uid:
+                    raise NotThere(f"{key} does not exist") from None
             else:
-                self._bells.store(key.kind, "MODIFIED", written)
+                self._bells.written(key, written)
+                break
+        if outcome.result == "success":
+            self._recorder.settled(key, outcome.notes)
         for note in outcome.notes:
             self._recorder.note(key, _reference(item), note)
         self._count(key, item, outcome)
+
+    def _standing(self, key: ObjectKey) -> dict[str, Any] | None:
+        """The object as last seen, in the API's spelling."""
+        if key.kind == "ExternalSecret":
+            return self._world.body(key)
+        store = self._world.store(*key)
+        return None if store is None else store.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def _count(self, key: ObjectKey, item: ExternalSecret | SecretStore, outcome: Outcome) -> None:
         if outcome.ready is not None:
@@ -198,8 +253,10 @@ def _result(outcome: Outcome) -> Result:
     return "success" if outcome.delay is None else "requeue_after"
 
 
-def _status_of(item: ExternalSecret | SecretStore) -> dict[str, Any]:
-    return item.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+def _broken(key: ObjectKey, error: Exception) -> Broken:
+    """What is told of a defect. Called while the error is handled, so that the log has its traceback."""
+    _log.exception("sync failed", object=str(key))
+    return Broken(f"Keyferry met a defect of its own ({type(error).__name__})", remedy="see its log")
 
 
 def _reference(item: ExternalSecret | SecretStore) -> dict[str, Any]:

@@ -6,6 +6,7 @@ thousands; stores are few and are kept parsed. No Secret is kept here.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class World:
         if before is not None and not newer(version, before.version) and version != before.version:
             return False
         kept = _Kept(
-            text=orjson.dumps({**body, "metadata": {**metadata, "managedFields": None}}),
+            text=_fitted(orjson.dumps({**body, "metadata": {**metadata, "managedFields": None}})),
             uid=metadata["uid"],
             version=version,
             intent=_intent(metadata),
@@ -98,6 +99,14 @@ class World:
         """The ExternalSecret, typed. Raises ``BadSpec`` for one that cannot be read."""
         body = self.body(key)
         return None if body is None else ExternalSecret.parse(body)
+
+    def outline(self, key: ObjectKey) -> ExternalSecret | None:
+        """The ExternalSecret without most of its spec, for one that cannot be read. Raises ``BadSpec``."""
+        body = self.body(key)
+        if body is None:
+            return None
+        spec = body.get("spec") or {}
+        return ExternalSecret.parse({**body, "spec": {"secretStoreRef": spec.get("secretStoreRef")}})
 
     def users(self, store: ObjectKey) -> tuple[ObjectKey, ...]:
         """The ExternalSecrets that refer to a store."""
@@ -178,9 +187,15 @@ def _discard(index: dict[Any, set[ObjectKey]], place: Any, key: ObjectKey) -> No
 
 
 def _intent(metadata: Mapping[str, Any]) -> bytes:
-    """What of an object's metadata tells that a sync has something to look at; the status does not."""
+    """A digest of what in an object's metadata tells that a sync has something to look at; the status does not."""
     looked_at = ("uid", "generation", "labels", "annotations", "deletionTimestamp", "finalizers")
-    return orjson.dumps([metadata.get(name) for name in looked_at], option=orjson.OPT_SORT_KEYS)
+    told = orjson.dumps([metadata.get(name) for name in looked_at], option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(told, digest_size=16).digest()
+
+
+def _fitted(text: bytes) -> bytes:
+    """A copy that takes the room that it needs: orjson's own results keep a buffer of 16 KiB."""
+    return bytes(memoryview(text))
 
 
 def _target_of(key: ObjectKey, spec: Mapping[str, Any]) -> str:

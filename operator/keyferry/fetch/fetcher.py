@@ -45,6 +45,7 @@ class Fetcher:
         self._counter = counter
         self._timeout = timeout
         self._reads: dict[tuple[int, Ref], asyncio.Future[Answer]] = {}
+        self._batches: set[asyncio.Task[None]] = set()
         self._finds: Flight[tuple[int, Query], Mapping[str, Ref | Fetched]] = Flight()
 
     async def layout(self, store: SecretStore, caller: str) -> Layout:
@@ -70,7 +71,8 @@ class Fetcher:
             if mine:
                 # A task of its own: a caller that is cancelled must not leave the others waiting.
                 task = asyncio.create_task(self._batch(entry, identity, mine), name=f"read {identity}")
-                await asyncio.shield(task)
+                self._batches.add(task)
+                task.add_done_callback(self._batches.discard)
             return {ref: await asyncio.shield(future) for ref, future in waiting.items()}
 
     async def find(self, store: SecretStore, caller: str, query: Query) -> dict[str, Answer]:
@@ -113,17 +115,23 @@ class Fetcher:
         return found
 
     async def _batch(self, entry: Entry, identity: StoreIdentity, refs: list[Ref]) -> None:
+        async def ask() -> Mapping[Ref, Answer]:
+            return dict(await entry.adapter.read(refs))
+
+        answers: Mapping[Ref, Answer] = {}
         try:
-            answers: Mapping[Ref, Answer] = await self._guarded(entry, lambda: entry.adapter.read(refs))
+            answers = await self._guarded(entry, ask)
         except KeyferryError as error:
             answers = dict.fromkeys(refs, error)
-        for ref in refs:
-            answer = answers.get(ref) or Broken(f"provider {entry.adapter.name} gave no answer")
-            failed = isinstance(answer, KeyferryError)
-            self._counter.provider_calls(identity, "error" if failed else "success")
-            future = self._reads.pop((id(entry), ref))
-            if not future.done():
-                future.set_result(answer)
+        finally:
+            # However this ends, nobody may be left waiting for an answer that never comes.
+            told = {ref: _answer(answers.get(ref), entry.adapter.name) for ref in refs}
+            for ref, answer in told.items():
+                future = self._reads.pop((id(entry), ref))
+                if not future.done():
+                    future.set_result(answer)
+        for answer in told.values():
+            self._counter.provider_calls(identity, "error" if isinstance(answer, KeyferryError) else "success")
 
     async def _guarded(self, entry: Entry, call: Callable[[], Awaitable[T]]) -> T:
         async with entry.slots:
@@ -134,9 +142,19 @@ class Fetcher:
                 raise Unreachable(f"no answer within {self._timeout:g} s") from None
             except KeyferryError:
                 raise
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                # Nobody asked for it: something inside the adapter was cancelled, and that must not end its caller.
+                raise Broken(f"provider {entry.adapter.name} broke off") from None
             except Exception as error:  # noqa: BLE001 -- an adapter may raise anything
                 _log.exception("provider failed", provider=entry.adapter.name)
                 raise Broken(f"provider {entry.adapter.name} failed ({type(error).__name__})") from None
+
+
+def _answer(given: object, provider: str) -> Answer:
+    return given if isinstance(given, Fetched | KeyferryError) else Broken(f"provider {provider} gave no answer")
 
 
 def _own_caller(store: SecretStore) -> str:

@@ -60,8 +60,17 @@ class Entry:
     adapter: Provider
     users: int = 0
     retired: bool = False
+    closed: bool = False
     last_used: float = 0.0
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+
+@dataclass(slots=True, eq=False)
+class _Birth:
+    """An adapter that is being opened. ``stale``: what it is made from has changed meanwhile."""
+
+    uid: str
+    stale: bool = False
 
 
 class Pool:
@@ -72,7 +81,8 @@ class Pool:
         self._timeout = timeout
         self._entries: dict[AdapterKey, Entry] = {}
         self._opening: Flight[AdapterKey, Entry] = Flight()
-        self._epoch: dict[str, int] = {}
+        self._births: set[_Birth] = set()
+        self._strays: set[Entry] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -97,14 +107,10 @@ class Pool:
 
     def retire(self, uid: str) -> None:
         """The store, or something that it refers to, changed: its adapters serve no new reads."""
-        self._epoch[uid] = self._epoch.get(uid, 0) + 1
+        for birth in self._births:
+            birth.stale = birth.stale or birth.uid == uid
         for key in [key for key in self._entries if key.uid == uid]:
             self._retire(key)
-
-    def forget(self, uid: str) -> None:
-        """The store is gone."""
-        self.retire(uid)
-        self._epoch.pop(uid, None)
 
     def sweep(self) -> None:
         """Close adapters that have been idle for long."""
@@ -112,6 +118,7 @@ class Pool:
         for entry in list(self._entries.values()):
             if entry.users == 0 and entry.last_used < before:
                 self._retire(entry.key)
+        self._close_strays()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -121,19 +128,22 @@ class Pool:
         await self._opening.drain()
         for key in list(self._entries):
             self._retire(key)
+        self._close_strays()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _entry(self, store: SecretStore, caller: str) -> Entry:
         config, provider = configure(store, self._opener)
         borrowed = store.kind == "ClusterSecretStore" and needs_caller(config)
         key = AdapterKey(store.metadata.uid, store.metadata.generation, caller if borrowed else "")
-        found = self._entries.get(key)
-        if found is not None:
-            return found
-        return await self._opening.join(key, lambda: self._open(key, store, config, provider))
+        while True:
+            found = self._entries.get(key)
+            if found is None:
+                found = await self._opening.join(key, lambda: self._open(key, store, config, provider))
+            # Between its opening and our turn it may have been retired and, without users yet, closed.
+            if not found.closed:
+                return found
 
     async def _open(self, key: AdapterKey, store: SecretStore, config: Model, provider: type[Provider]) -> Entry:
-        epoch = self._epoch.get(key.uid, 0)
         identity = identify(store, key.caller)
         context = Context(
             store=identity,
@@ -142,6 +152,8 @@ class Pool:
             timeout=self._timeout,
             observe=self._opener.observe(provider.label),
         )
+        birth = _Birth(key.uid)
+        self._births.add(birth)
         try:
             async with asyncio.timeout(self._timeout):
                 adapter = await provider.open(config, context)
@@ -152,14 +164,17 @@ class Pool:
         except Exception as error:  # noqa: BLE001 -- an adapter may raise anything
             _log.exception("provider failed to open", store=str(identity))
             raise Broken(f"provider {provider.name} failed to open ({type(error).__name__})") from None
+        finally:
+            self._births.discard(birth)
         entry = Entry(key, adapter, last_used=asyncio.get_running_loop().time())
-        for old in [k for k in self._entries if k.uid == key.uid and k.generation != key.generation]:
+        for old in [k for k in self._entries if k.uid == key.uid and k.generation < key.generation]:
             self._retire(old)
-        if self._epoch.get(key.uid, 0) == epoch:
+        if not birth.stale:
             self._entries[key] = entry
         else:
             # What it was built from changed while it was being built: good for those who asked, not for the next.
             entry.retired = True
+            self._strays.add(entry)
         return entry
 
     def _retire(self, key: AdapterKey) -> None:
@@ -168,7 +183,14 @@ class Pool:
         if entry.users == 0:
             self._close(entry)
 
+    def _close_strays(self) -> None:
+        """Close what was opened for callers who all left before they could use it."""
+        for entry in [each for each in self._strays if each.users == 0]:
+            self._close(entry)
+
     def _close(self, entry: Entry) -> None:
+        entry.closed = True
+        self._strays.discard(entry)
         task = asyncio.create_task(self._aclose(entry.adapter), name="close adapter")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

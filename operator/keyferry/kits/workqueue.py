@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -132,6 +133,10 @@ class WorkQueue(Generic[K]):
     def depth(self, lane: int) -> int:
         """How many keys are due in a lane and wait for a worker."""
         return len(self._ready[lane])
+
+    def waiting(self) -> Iterator[K]:
+        """The keys that are due and wait for a worker."""
+        return itertools.chain.from_iterable(self._ready)
 
     def in_work(self) -> int:
         """How many keys are in work."""

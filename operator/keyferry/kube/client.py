@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -75,10 +75,17 @@ class ObjectKey(NamedTuple):
 class Kube:
     """Requests by kind. Every method raises the errors of ``translated`` unless it says otherwise."""
 
-    def __init__(self, http: KubeHttp, writes: TokenBucket) -> None:
-        """``writes`` limits how often objects are written."""
+    def __init__(
+        self,
+        http: KubeHttp,
+        writes: TokenBucket,
+        *,
+        answered: Callable[[str, int | str], None] = lambda _method, _code: None,
+    ) -> None:
+        """``writes`` limits how often objects are written; ``answered`` counts requests by method and status."""
         self.http = http
         self._writes = writes
+        self._answered = answered
 
     async def get(self, resource: Resource, namespace: str, name: str, *, accept: str = JSON) -> dict[str, Any] | None:
         """The object, or None where there is none."""
@@ -160,14 +167,20 @@ class Kube:
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:
         """A request, sent again for as long as the API server says when to come back."""
-        for _ in range(_RETRIES):
+        tries = 0
+        while True:
             try:
-                return await self.http.request(method, path, **options)
+                answer = await self.http.request(method, path, **options)
             except KubeError as error:
-                if error.retry_after is None or not (error.too_many or error.status >= 500):
+                self._answered(method, error.status or "<error>")
+                tries += 1
+                comes_back = error.retry_after is not None and (error.too_many or error.status >= 500)
+                if tries > _RETRIES or not comes_back:
                     raise
-                await asyncio.sleep(min(error.retry_after, _LONGEST_WAIT))
-        return await self.http.request(method, path, **options)
+                await asyncio.sleep(min(error.retry_after or 0.0, _LONGEST_WAIT))
+            else:
+                self._answered(method, 200)
+                return answer
 
     async def _send(
         self,

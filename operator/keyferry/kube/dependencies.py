@@ -39,19 +39,28 @@ class Dependencies:
         self._versions: dict[ObjectKey, str] = {}
         self._dependents: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._of: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._passed = 0
+        self._last_change: dict[ObjectKey, int] = {}
         self._watches: dict[str, list[asyncio.Task[None]]] = {}
 
-    def expect(self, dependent: ObjectKey, key: ObjectKey) -> None:
-        """``dependent`` is about to read this object: remember what passes by from now on."""
+    def expect(self, dependent: ObjectKey, key: ObjectKey) -> int:
+        """``dependent`` is about to read this object: remember what passes by from now on. The answer is a moment."""
         self._versions.setdefault(key, _UNREAD)
         self._dependents[key].add(dependent)
         self._of[dependent].add(key)
         self._start(key.kind)
+        return self._passed
 
-    def depend(self, dependent: ObjectKey, key: ObjectKey, version: str) -> None:
-        """``dependent`` was built from this object at this version ("" where it did not exist)."""
+    def depend(self, dependent: ObjectKey, key: ObjectKey, version: str, since: int) -> None:
+        """``dependent`` was built from this object at this version, "" where it did not exist.
+
+        ``since`` is what ``expect`` answered before the object was read.
+        """
         passed = self._versions.get(key, _UNREAD)
-        if passed == _UNREAD or newer(version, passed):
+        if not version and self._last_change.get(key, 0) > since and passed:
+            # It came while we read, and no version says which was first: read again.
+            self._changed(dependent)
+        elif passed == _UNREAD or newer(version, passed):
             self._versions[key] = version
         elif version != passed:
             # It changed between our read and this call.
@@ -68,21 +77,22 @@ class Dependencies:
             if not self._dependents[key]:
                 del self._dependents[key]
                 self._versions.pop(key, None)
+                self._last_change.pop(key, None)
 
     def seen(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         """See ``watch.Sink``."""
         known = self._versions.get(key)
         version: str = body["metadata"]["resourceVersion"]
-        if known is None or version == known:
+        if known is None or (known not in {"", _UNREAD} and not newer(version, known)):
             return
-        self._versions[key] = version
+        self._pass(key, version)
         if known != _UNREAD:
             self._tell(key)
 
     def gone(self, key: ObjectKey) -> None:
         """See ``watch.Sink``."""
         if self._versions.get(key):
-            self._versions[key] = ""
+            self._pass(key, "")
             self._tell(key)
 
     def known(self, kind: str, namespace: str) -> set[ObjectKey]:
@@ -96,6 +106,11 @@ class Dependencies:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _pass(self, key: ObjectKey, version: str) -> None:
+        self._passed += 1
+        self._last_change[key] = self._passed
+        self._versions[key] = version
 
     def _tell(self, key: ObjectKey) -> None:
         for dependent in tuple(self._dependents.get(key, ())):

@@ -29,6 +29,8 @@ class Seen:
     version: str
     intact: bool
     created_by: str
+    owner: str
+    """Name of the ExternalSecret that the owner references name as controller; "" where they name none."""
 
 
 class ManagedSecrets:
@@ -43,10 +45,11 @@ class ManagedSecrets:
         """The Secret of this name, if it is there and managed."""
         return self._seen.get(ObjectKey("Secret", namespace, name))
 
-    def created_by(self, creator: str, namespace: str) -> list[tuple[str, Seen]]:
-        """Names of the Secrets that carry this ``created-by`` hash in a namespace."""
-        keys = self._by_creator.get(creator, ())
-        return sorted((key.name, self._seen[key]) for key in keys if key.namespace == namespace)
+    def created_by(self, creator: str, namespace: str, owner: str) -> list[tuple[str, Seen]]:
+        """The Secrets of a namespace that carry this ``created-by`` hash and are controlled by this ExternalSecret."""
+        keys = (key for key in self._by_creator.get(creator, ()) if key.namespace == namespace)
+        found = ((key.name, self._seen[key]) for key in sorted(keys))
+        return [(name, seen) for name, seen in found if seen.owner == owner]
 
     def note(self, body: Mapping[str, Any]) -> None:
         """Take in what a write of ours answered, ahead of the watch."""
@@ -88,12 +91,24 @@ class ManagedSecrets:
             version=version,
             intact=labels.get(MANAGED) == "true" and is_intact(body),
             created_by=labels.get(CREATED_BY, ""),
+            owner=_owner(metadata),
         )
         if old is not None and old.created_by != new.created_by:
             self._by_creator[old.created_by].discard(key)
         self._by_creator[new.created_by].add(key)
         self._seen[key] = new
         return True
+
+
+def is_external_secret(reference: Mapping[str, Any]) -> bool:
+    """Whether an owner reference names an ExternalSecret, of whatever version."""
+    group = str(reference.get("apiVersion", "")).partition("/")[0]
+    return group == "external-secrets.io" and reference.get("kind") == "ExternalSecret"
+
+
+def _owner(metadata: Mapping[str, Any]) -> str:
+    owners = (each for each in metadata.get("ownerReferences") or () if each.get("controller"))
+    return next((str(each.get("name")) for each in owners if is_external_secret(each)), "")
 
 
 def is_intact(body: Mapping[str, Any]) -> bool:

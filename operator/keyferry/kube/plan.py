@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from keyferry.api.externalsecret import ExternalSecret
 from keyferry.errors import BadSpec
-from keyferry.kube.managed import CREATED_BY, DATA_HASH, MANAGED, data_of, is_intact
+from keyferry.kube.managed import CREATED_BY, DATA_HASH, MANAGED, data_of, is_external_secret, is_intact
 from keyferry.shape.hashes import created_by, field_manager, object_hash
 
 ADOPT = "keyferry.io/adopt"
@@ -62,6 +62,9 @@ def plan(es: ExternalSecret, desired: Desired, existing: Mapping[str, Any] | Non
     frozen = bool(existing.get("immutable"))
     blocked = None
     if es.spec.target.immutable:
+        if es.spec.target.creation_policy not in _KEEPS_FOREIGN_KEYS and not (adopt or _is_ours(es, existing)):
+            # Its data would stay, but it would go with its new owner.
+            _refuse_foreign_keys(es, held, desired, _managed(existing, manager, "f:data"))
         data = held
     else:
         data = _data(es, desired, existing, held, manager, adopt=adopt)
@@ -165,21 +168,16 @@ def _owner_reference(es: ExternalSecret) -> dict[str, Any]:
     }
 
 
-def _is_external_secret(reference: Mapping[str, Any]) -> bool:
-    group = str(reference.get("apiVersion", "")).partition("/")[0]
-    return group == _GROUP and reference.get("kind") == "ExternalSecret"
-
-
 def _is_reference_to(reference: Mapping[str, Any], es: ExternalSecret) -> bool:
     # By name, not by uid: after a restore from a backup the object has a new uid, and is the same to its users.
-    return _is_external_secret(reference) and reference.get("name") == es.metadata.name
+    return is_external_secret(reference) and reference.get("name") == es.metadata.name
 
 
 def _refuse_other_owner(es: ExternalSecret, existing: Mapping[str, Any]) -> None:
     for reference in existing["metadata"].get("ownerReferences") or []:
         if not reference.get("controller") or _is_reference_to(reference, es):
             continue
-        if _is_external_secret(reference):
+        if is_external_secret(reference):
             raise BadSpec(
                 "target is owned by another ExternalSecret",
                 remedy=f'Secret "{es.target_name}" belongs to ExternalSecret "{reference.get("name")}"; '

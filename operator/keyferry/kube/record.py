@@ -5,32 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import structlog
 
 from keyferry.errors import KeyferryError, NotReady
-from keyferry.kits.ttlcache import TTLCache
 from keyferry.kube.client import EVENTS, Kube, ObjectKey
 
 _log = structlog.get_logger(__name__)
 _SOURCE = "external-secrets"
 """ESO's event source, so that ``kubectl get events`` filters keep working."""
-_QUIET = 45 * 60.0
-"""Seconds for which the same Event is not written again; the API server keeps Events for an hour."""
+_QUIET = dt.timedelta(minutes=45)
+"""How long a lasting note is not written again; the API server keeps Events for an hour."""
 _LONGEST = 1024
 """The API server refuses longer messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to tell about an object."""
+    """One thing to tell about an object.
+
+    ``lasting``: it tells of a state, and every sync tells it again; it is written once, and again only when it has gone
+    in between or after a long time. Other notes tell of something that happened, and are written each time.
+    """
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    lasting: bool = False
 
 
 class Recorder:
@@ -42,21 +46,27 @@ class Recorder:
         self._instance = instance
         self._moment = 0
         self._queue: asyncio.Queue[tuple[ObjectKey, dict[str, Any], Note]] = asyncio.Queue(maxsize=1000)
-        self._written: TTLCache[tuple[ObjectKey, str, Note], bool] = TTLCache(
-            ttl=_QUIET, limit=20_000, clock=lambda: now().timestamp()
-        )
+        self._standing: dict[ObjectKey, dict[tuple[str, Note], dt.datetime]] = {}
+        """Lasting notes by object, with its uid, and when they were last written."""
 
     def note(self, key: ObjectKey, reference: dict[str, Any], note: Note) -> None:
-        """Write a note about the object, unless the same one was written a short while ago.
-
-        ``reference`` is the object's ``involvedObject``.
-        """
-        twin = (key, str(reference.get("uid", "")), note)
-        if self._written.get(twin) is not None:
+        """Write a note about the object. ``reference`` is the object's ``involvedObject``."""
+        now = self._now()
+        standing = self._standing.get(key, {})
+        twin = (str(reference.get("uid", "")), note)
+        if note.lasting and twin in standing and now - standing[twin] < _QUIET:
             return
-        self._written.put(twin, value=True)
         with contextlib.suppress(asyncio.QueueFull):
             self._queue.put_nowait((key, reference, note))
+            if note.lasting:
+                recent = {each: since for each, since in standing.items() if now - since < _QUIET}
+                self._standing[key] = {**recent, twin: now}
+
+    def settled(self, key: ObjectKey, still: Collection[Note] = ()) -> None:
+        """The object is well again, or gone: of its lasting notes only those of ``still`` hold on."""
+        kept = {twin: since for twin, since in self._standing.pop(key, {}).items() if twin[1] in still}
+        if kept:
+            self._standing[key] = kept
 
     async def run(self) -> None:
         """Write notes until cancelled."""
@@ -69,6 +79,8 @@ class Recorder:
                 continue
             except KeyferryError as error:
                 _log.warning("event not written", object=str(key), reason=note.reason, error=str(error))
+            except Exception:  # noqa: BLE001 -- whoever ends here would leave a process that tells nobody anything
+                _log.exception("event not written because of a defect", object=str(key), reason=note.reason)
             finally:
                 self._queue.task_done()
 

@@ -118,12 +118,12 @@ class StoreCredentials:
 
     async def _get(self, resource: Resource, namespace: str, name: str, where: str) -> dict[str, Any]:
         key = ObjectKey(resource.kind, namespace, name)
-        self._dependencies.expect(self._dependent, key)
+        since = self._dependencies.expect(self._dependent, key)
         try:
             found = await self._kube.get(resource, namespace, name)
         except KeyferryError as error:
             raise error.within(where) from None
-        self._dependencies.depend(self._dependent, key, found["metadata"]["resourceVersion"] if found else "")
+        self._dependencies.depend(self._dependent, key, found["metadata"]["resourceVersion"] if found else "", since)
         if found is None:
             raise _absent(resource, namespace, name, where)
         return found

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from keyferry.api.externalsecret import ExternalSecret
-from keyferry.errors import BadSpec, NotThere
+from keyferry.errors import BadSpec, Conflict, NotReady, NotThere
 from keyferry.kube.client import EXTERNAL_SECRETS, SECRETS, Kube, ObjectKey
 from keyferry.kube.managed import ManagedSecrets
 from keyferry.kube.plan import Desired, plan
@@ -62,13 +62,20 @@ class Targets:
         action: Literal["created", "updated", "unchanged"] = "unchanged"
         written: Mapping[str, Any] | None = existing
         if steps.body is not None and steps.action == "create":
-            written = await self._kube.create(SECRETS, es.metadata.namespace, steps.body, manager=manager)
+            try:
+                written = await self._kube.create(SECRETS, es.metadata.namespace, steps.body, manager=manager)
+            except NotThere:
+                raise NotReady(f'namespace "{es.metadata.namespace}" does not exist') from None
             action = "created"
         elif steps.body is not None and steps.action == "replace":
-            written = await self._kube.replace(SECRETS, es.metadata.namespace, steps.body, manager=manager)
+            try:
+                written = await self._kube.replace(SECRETS, es.metadata.namespace, steps.body, manager=manager)
+            except NotThere:
+                raise Conflict(f'Secret "{es.target_name}" was deleted meanwhile') from None
             action = "updated"
         if written is not None:
             self._managed.note(written)
+        if written is not None and steps.blocked is None:
             metadata = written["metadata"]
             self._last[key] = _Last(metadata["uid"], metadata["resourceVersion"], fingerprint)
         return Applied(action, steps.blocked)
@@ -107,10 +114,13 @@ class Targets:
             await self._kube.merge(EXTERNAL_SECRETS, es.metadata.namespace, es.metadata.name, patch)
 
     async def delete_orphans(self, es: ExternalSecret) -> list[str]:
-        """Delete the Secrets that this ExternalSecret made under an earlier target name; their names."""
+        """Delete the Secrets that this ExternalSecret made under an earlier target name; their names.
+
+        A label is soon copied to another Secret, so that it takes the owner reference as well.
+        """
         creator = created_by(es.metadata.namespace, es.metadata.name)
         gone = []
-        for name, seen in self._managed.created_by(creator, es.metadata.namespace):
+        for name, seen in self._managed.created_by(creator, es.metadata.namespace, es.metadata.name):
             if name != es.target_name and await self._kube.delete(
                 SECRETS, es.metadata.namespace, name, uid=seen.uid, version=seen.version
             ):

@@ -22,6 +22,10 @@ _log = structlog.get_logger(__name__)
 _SERVER_TIMEOUT = 290
 """Seconds after which the API server ends a watch; a new one resumes where it ended."""
 _BACKOFF_MAX = 30.0
+_SHORT = 1.0
+"""Seconds below which a watch that ended is taken for one that failed."""
+_PATIENCE = 5
+"""Failures in a row after which the version is doubted: a restored API server refuses those that it never had."""
 
 
 class Sink(Protocol):
@@ -71,31 +75,45 @@ class Reflector:
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        clock = asyncio.get_running_loop().time
         while True:
+            began = clock()
             try:
                 if not self._version:
                     await self._list()
                     self.listed.set()
                 await self._watch()
-                self._failures = 0
+                if clock() - began < _SHORT:
+                    await self._pause("Short", 200)
+                else:
+                    self._failures = 0
             except KubeError as error:
-                reason = "Expired" if error.gone else error.reason or "Unreachable"
-                self._restarted(self._resource.plural, reason)
-                if error.gone:
+                if error.gone or self._failures >= _PATIENCE:
                     self._version = ""
-                delay = min(_BACKOFF_MAX, 2.0 ** min(self._failures, 5)) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter
-                self._failures += 1
-                _log.info(
-                    "watch interrupted",
-                    resource=self._resource.plural,
-                    namespace=self._namespace,
-                    reason=reason,
-                    status=error.status,
-                    retry_seconds=round(delay, 1),
-                )
-                await asyncio.sleep(delay)
+                await self._pause("Expired" if error.gone else error.reason or "Unreachable", error.status)
+            except Exception as error:  # noqa: BLE001 -- whoever ends here leaves a process that is alive and deaf
+                # What was missed comes with the next list.
+                self._version = ""
+                _log.exception("watch failed because of a defect", resource=self._resource.plural)
+                await self._pause(type(error).__name__, 0)
+
+    async def _pause(self, reason: str, status: int) -> None:
+        self._restarted(self._resource.plural, reason)
+        delay = min(_BACKOFF_MAX, 2.0 ** min(self._failures, 5)) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter
+        self._failures += 1
+        _log.info(
+            "watch interrupted",
+            resource=self._resource.plural,
+            namespace=self._namespace,
+            reason=reason,
+            status=status,
+            retry_seconds=round(delay, 1),
+        )
+        await asyncio.sleep(delay)
 
     async def _list(self) -> None:
+        # What is noted from here on, such as writes of our own, the list may be too old to show.
+        before = self._sink.known(self._resource.kind, self._namespace)
         found: set[ObjectKey] = set()
         version = ""
         async for page in self._kube.pages(
@@ -108,7 +126,7 @@ class Reflector:
                 found.add(key)
             # A page of many objects is decoded in one go; let the others have a turn.
             await asyncio.sleep(0)
-        for key in self._sink.known(self._resource.kind, self._namespace) - found:
+        for key in before - found:
             self._sink.gone(key)
         self._version = version
         self._failures = 0

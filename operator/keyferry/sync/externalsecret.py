@@ -14,7 +14,7 @@ from keyferry.kube.dependencies import Dependencies
 from keyferry.kube.managed import ManagedSecrets
 from keyferry.kube.plan import Desired
 from keyferry.kube.record import Note
-from keyferry.kube.target import Targets
+from keyferry.kube.target import Applied, Targets
 from keyferry.sync import schedule
 from keyferry.sync.gather import Gathered, GatherFailed, Reader, gather
 from keyferry.sync.outcome import Outcome, retry_delay
@@ -68,7 +68,7 @@ class ExternalSecrets:
     async def sync(self, key: ObjectKey, es: ExternalSecret, failures: int) -> Outcome:
         """Bring the object's Secret in step, if it is time. ``failures``: how many tries failed in a row before."""
         if es.metadata.deletion_timestamp is not None:
-            return await self._finalize(es)
+            return await self._finalize(es, failures)
         if not self.serves(es):
             return Outcome.skipped()
         try:
@@ -77,7 +77,9 @@ class ExternalSecrets:
             return _failure(es, error, failures)
         if due.cause in {"none", "closed"} and not (due.cause == "none" and _is_failing(es)):
             return _confirmed(es, due.delay)
-        notes = tuple(Note("Warning", "InvalidSyncWindow", text) for text in problems(es.spec.sync_windows))
+        notes = tuple(
+            Note("Warning", "InvalidSyncWindow", text, lasting=True) for text in problems(es.spec.sync_windows)
+        )
         try:
             outcome = await self._refresh(key, es)
         except GatherFailed as failed:
@@ -95,6 +97,10 @@ class ExternalSecrets:
         except KeyferryError as error:
             return _failure(es, error, failures, notes=notes)
         return outcome.with_notes(notes)
+
+    def failed(self, es: ExternalSecret, error: KeyferryError, failures: int) -> Outcome:
+        """What is told of an object that could not be synced at all."""
+        return _failure(es, error, failures) if self.serves(es) else Outcome.skipped()
 
     def forget(self, key: ObjectKey) -> None:
         """The object is gone."""
@@ -154,10 +160,8 @@ class ExternalSecrets:
             return _in_step("secret retained due to DeletionPolicy=Retain")
         if es.spec.target.creation_policy == _WRITES_NOTHING:
             return _in_step("secret synced")
-        applied = await self._targets.apply(key, es, desired(es, gathered.data))
+        applied = await self._apply(key, es, desired(es, gathered.data))
         if applied.action == "missing":
-            self._dependencies.expect(key, _target(es))
-            self._dependencies.depend(key, _target(es), "")
             return Outcome(
                 "success",
                 ready="True",
@@ -177,6 +181,18 @@ class ExternalSecrets:
             notes += [Note("Normal", "Deleted", f'secret "{name}" deleted because it was orphaned') for name in orphans]
         return _in_step("secret synced", notes=tuple(notes)).with_status({"binding": {"name": es.target_name}})
 
+    async def _apply(self, key: ObjectKey, es: ExternalSecret, wanted: Desired) -> Applied:
+        applied = await self._targets.apply(key, es, wanted)
+        if applied.action == "missing":
+            since = self._dependencies.expect(key, _target(es))
+            # It may have come before anybody looked out for it.
+            applied = await self._targets.apply(key, es, wanted)
+            if applied.action == "missing":
+                self._dependencies.depend(key, _target(es), "", since)
+                return applied
+        self._dependencies.forget(key)
+        return applied
+
     async def _delete(self, es: ExternalSecret) -> Outcome:
         policy = es.spec.target.creation_policy
         if policy != "Owner":
@@ -194,7 +210,7 @@ class ExternalSecrets:
             notes=(Note("Normal", "Deleted", message),) if deleted else (),
         )
 
-    async def _finalize(self, es: ExternalSecret) -> Outcome:
+    async def _finalize(self, es: ExternalSecret, failures: int) -> Outcome:
         if FINALIZER not in es.metadata.finalizers or not self.serves(es):
             return Outcome.skipped()
         try:
@@ -202,7 +218,7 @@ class ExternalSecrets:
                 await self._targets.delete_if_owned(es)
             await self._targets.drop_finalizer(es, FINALIZER)
         except KeyferryError as error:
-            return Outcome("error", error=error, delay=retry_delay(error, 1, 60.0), retry=True)
+            return Outcome("error", error=error, delay=retry_delay(error, failures + 1, 60.0), retry=True)
         return Outcome.skipped()
 
 
@@ -237,7 +253,7 @@ def _in_step(message: str, *, notes: tuple[Note, ...] = ()) -> Outcome:
 
 
 def _absence(place: str) -> Note:
-    return Note("Normal", "MissingProviderSecret", f"secret does not exist at provider using {place}")
+    return Note("Normal", "MissingProviderSecret", f"secret does not exist at provider using {place}", lasting=True)
 
 
 def _is_failing(es: ExternalSecret) -> bool:

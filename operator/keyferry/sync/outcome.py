@@ -39,6 +39,11 @@ class Outcome:
     suspects: tuple[ObjectKey, ...] = ()
     """Stores that did not answer, and are to be checked."""
 
+    @property
+    def tells(self) -> bool:
+        """Whether there may be something to write into the status."""
+        return self.ready is not None or self.refreshed is not None or bool(self.status)
+
     @classmethod
     def skipped(cls, *, delay: float | None = None) -> Outcome:
         """Nothing had to be done, and nothing is to be told."""
@@ -68,7 +73,7 @@ class Outcome:
             ready="False",
             reason=reason,
             message=text,
-            notes=(*notes, Note("Warning", event, text)),
+            notes=(*notes, Note("Warning", event, text, lasting=True)),
             delay=delay,
             retry=True,
             error=error,

@@ -62,13 +62,7 @@ class Stores:
                 # Each caller brings its own credential; there is nothing to try it with before one comes.
                 pass
         except KeyferryError as error:
-            failed = Outcome.failed(
-                error,
-                reason=_FAILED,
-                event=_FAILED,
-                message=stage,
-                delay=retry_delay(error, failures + 1, interval),
-            )
+            failed = _failure(error, failures, interval, message=stage)
             return failed.with_status({} if capabilities is None else {"capabilities": capabilities.value})
         was = next((each.status for each in store.status.conditions if each.type == "Ready"), "")
         return Outcome(
@@ -81,6 +75,20 @@ class Stores:
             notes=() if was == "True" else (Note("Normal", "Valid", "store validated"),),
             delay=interval,
         )
+
+    def failed(self, error: KeyferryError, failures: int) -> Outcome:
+        """What is told of a store that could not be checked at all."""
+        return _failure(error, failures, self._interval)
+
+
+def _failure(error: KeyferryError, failures: int, interval: float, *, message: str = "") -> Outcome:
+    return Outcome.failed(
+        error,
+        reason=_FAILED,
+        event=_FAILED,
+        message=message,
+        delay=retry_delay(error, failures + 1, interval),
+    )
 
 
 def _check_patterns(store: SecretStore) -> None:

@@ -79,18 +79,20 @@ class Gate:
         return store
 
     def allows(self, store: SecretStore, namespace: str) -> bool:
-        """Whether a ClusterSecretStore's conditions let a namespace use it. Raises ``BadSpec`` for a bad pattern."""
+        """Whether a ClusterSecretStore's conditions let a namespace use it. Raises ``BadSpec``, ``NotReady``."""
         if not store.spec.conditions:
             return True
-        labels = self.cluster.namespace_labels(namespace) or {}
+        labels = self.cluster.namespace_labels(namespace)
+        selectors = [each.namespace_selector for each in store.spec.conditions if each.namespace_selector is not None]
         for condition in store.spec.conditions:
             if namespace in condition.namespaces:
                 return True
-            if condition.namespace_selector is not None and condition.namespace_selector.matches(labels):
-                return True
             if any(compile_name(pattern)(namespace) for pattern in condition.namespace_regexes):
                 return True
-        return False
+        if selectors and labels is None:
+            # A demand that a label be absent would be met by a namespace of which nothing is known yet.
+            raise NotReady(f'the labels of namespace "{namespace}" are not known yet', pending=True)
+        return any(selector.matches(labels or {}) for selector in selectors)
 
     def _find(self, ref: SecretStoreRef, namespace: str) -> SecretStore | None:
         return self.cluster.store(ref.kind, namespace if ref.kind == "SecretStore" else "", ref.name or "")
