@@ -171,15 +171,26 @@ class Loop:
             return store, self._stores.failed(_broken(key, error), failures)
 
     async def _tell(self, key: ObjectKey, item: ExternalSecret | SecretStore, outcome: Outcome) -> None:
-        """Write the status if it has changed, then the rest."""
-        uid = item.metadata.uid
+        """Write the status if it has changed, then the rest; nothing for an object that is gone."""
         standing = self._standing(key) if outcome.tells else None
+        if standing is not None:
+            await self._write_status(key, item, outcome, standing)
+        if self._world.uid(key) != item.metadata.uid:
+            return
+        if outcome.result == "success":
+            self._recorder.settled(key, outcome.notes)
+        for note in outcome.notes:
+            self._recorder.note(key, _reference(item), note)
+        self._count(key, item, outcome)
+
+    async def _write_status(
+        self, key: ObjectKey, item: ExternalSecret | SecretStore, outcome: Outcome, standing: dict[str, Any]
+    ) -> None:
+        """Write what has changed of the status, over the object as it stands."""
         for tries_left in (1, 0):
-            if self._world.uid(key) != uid:
+            if self._world.uid(key) != item.metadata.uid:
                 # It is gone, and what has its name now is another object: there is nobody left to tell.
                 return
-            if standing is None:
-                break
             patch = status_patch(
                 outcome,
                 standing.get("status") or {},
@@ -188,28 +199,23 @@ class Loop:
                 refresh_every=self._refresh_every,
             )
             if patch is None:
-                break
+                return
             # To the status, the API server accepts a patch for any uid. The version keeps it from reaching another
             # object that has taken the name meanwhile.
             document = {"metadata": {"resourceVersion": standing["metadata"]["resourceVersion"]}, "status": patch}
+            resource = BY_KIND[key.kind]
             try:
-                written = await self._kube.merge(
-                    BY_KIND[key.kind], key.namespace, key.name, document, subresource="status"
-                )
+                written = await self._kube.merge(resource, key.namespace, key.name, document, subresource="status")
             except Conflict:
                 if not tries_left:
                     raise
-                standing = await self._kube.get(BY_KIND[key.kind], key.namespace, key.name)
-                if standing is None or standing["metadata"]["uid"] != uid:
+                found = await self._kube.get(resource, key.namespace, key.name)
+                if found is None or found["metadata"]["uid"] != item.metadata.uid:
                     raise NotThere(f"{key} does not exist") from None
+                standing = found
             else:
                 self._bells.written(key, written)
-                break
-        if outcome.result == "success":
-            self._recorder.settled(key, outcome.notes)
-        for note in outcome.notes:
-            self._recorder.note(key, _reference(item), note)
-        self._count(key, item, outcome)
+                return
 
     def _standing(self, key: ObjectKey) -> dict[str, Any] | None:
         """The object as last seen, in the API's spelling."""
