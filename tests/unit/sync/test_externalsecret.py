@@ -225,7 +225,9 @@ async def test_a_sync_window_that_cannot_be_read_is_reported_once() -> None:
     windows = {"kind": "allow", "windows": [{"schedule": "61 * * * *", "duration": "1h"}]}
     rig = await started(syncWindows=windows)
     await rig.work()
-    notes = [note.reason for _, _, note in list(rig.recorder._queue._queue)]  # type: ignore[attr-defined]
+    notes = []
+    while not rig.recorder._queue.empty():
+        notes.append(rig.recorder._queue.get_nowait()[2].reason)
     assert notes.count("InvalidSyncWindow") == 1
     await rig.aclose()
 
