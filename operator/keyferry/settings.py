@@ -134,6 +134,13 @@ class Work:
         Kind.SWITCH,
         "creationPolicy Owner takes over a Secret that it did not create and drops its other keys, as ESO does",
     )
+    lend_own_token: bool = option(
+        "--lend-own-token-to-secretstores",
+        False,
+        Kind.SWITCH,
+        "a SecretStore without a credential of its own logs in with Keyferry's ServiceAccount, as ESO does; its author "
+        "then chooses who is sent that token",
+    )
     # Below Kubernetes' terminationGracePeriodSeconds of 30, so that the Lease is released and logs are flushed.
     shutdown_grace: float = option(
         "--shutdown-grace", 20.0, Kind.DURATION, "time for work under way to end after SIGTERM; 0s cancels it at once"

@@ -61,9 +61,10 @@ class _Opener:
     kube: Kube
     dependencies: Dependencies
     metrics: Metrics
+    lend_own_token: bool
 
     def credentials(self, identity: StoreIdentity) -> Credentials:
-        return StoreCredentials(self.kube, identity, self.dependencies)
+        return StoreCredentials(self.kube, identity, self.dependencies, lend_own_token=self.lend_own_token)
 
     def provider(self, name: str) -> type[Provider]:
         return load(name)
@@ -126,7 +127,9 @@ async def build(
         kube, dependency, namespaces=namespaces, idle_timeout=idle, restarted=metrics.watch_restarted
     )
     managed = ManagedSecrets(secret)
-    pool = Pool(_Opener(kube, dependencies, metrics), timeout=settings.work.provider_timeout)
+    pool = Pool(
+        _Opener(kube, dependencies, metrics, settings.work.lend_own_token), timeout=settings.work.provider_timeout
+    )
     fetcher = Fetcher(pool, _Counter(metrics), timeout=settings.work.provider_timeout)
     gate = Gate(
         world,

@@ -31,12 +31,20 @@ class StoreCredentials:
     """``ports.Credentials`` for one store and one caller."""
 
     def __init__(
-        self, kube: Kube, store: StoreIdentity, dependencies: Dependencies, *, own_token: Path = OWN_TOKEN
+        self,
+        kube: Kube,
+        store: StoreIdentity,
+        dependencies: Dependencies,
+        *,
+        lend_own_token: bool = False,
+        own_token: Path = OWN_TOKEN,
     ) -> None:
+        """``lend_own_token``: a namespaced store may log in as Keyferry itself, as under ESO."""
         self._kube = kube
         self._store = store
         self._dependent = ObjectKey(store.kind, store.namespace, store.name)
         self._dependencies = dependencies
+        self._lend_own_token = lend_own_token
         self._own_token = own_token
 
     async def secret(self, selector: SecretKeySelector, *, where: str, default_key: str = "") -> bytes:
@@ -95,6 +103,12 @@ class StoreCredentials:
 
     async def own_token(self) -> str:
         """See ``ports.Credentials``."""
+        if self._store.kind == "SecretStore" and not self._lend_own_token:
+            # Its author names the server, and would be sent the token of an account that reads every Secret.
+            raise BadSpec(
+                "a SecretStore may not log in with Keyferry's own ServiceAccount",
+                remedy="name one of its namespace in serviceAccountRef, or a token in secretRef",
+            )
         try:
             return self._own_token.read_text(encoding="utf-8").strip()
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import ssl as tls
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -17,6 +18,8 @@ from keyferry.errors import BadSpec
 from keyferry.kubehttp import config
 from keyferry.kubehttp.error import KubeError, from_answer, from_status, from_transport
 from keyferry.transport import proxy_for
+
+_TURNS = 3
 
 
 class KubeHttp:
@@ -147,6 +150,9 @@ class KubeHttp:
         self._closed = True
         while self._sessions:
             await self._sessions.popitem()[1].close()
+        # A TLS connection that was closed lets go of its socket a turn of the loop later, and its transport another.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def _send(

@@ -14,6 +14,8 @@ from keyferry.shape.hashes import synced_resource_version
 
 DEFAULT_INTERVAL = 3600.0
 """Seconds; the cap of retries for objects that have no interval of their own."""
+_SHORTEST = 1.0
+"""Seconds; a shorter interval than this would only ask for load."""
 _SPREAD = 0.1
 """Part of the interval by which refreshes of different objects are set apart."""
 
@@ -71,7 +73,7 @@ def interval_of(es: ExternalSecret) -> float:
             f'spec.refreshInterval: "{es.spec.refresh_interval}" is negative',
             remedy='give a duration such as "1h", or "0" for no refresh',
         )
-    return interval
+    return max(interval, _SHORTEST) if interval else 0.0
 
 
 def version_of(es: ExternalSecret) -> str:

@@ -68,7 +68,9 @@ class World:
             restarted=lambda _resource, _reason: None,
         )
 
-    def credentials(self, kind: str, caller: str, token: Path = Path("/none")) -> StoreCredentials:
+    def credentials(
+        self, kind: str, caller: str, token: Path = Path("/none"), *, lend: bool = False
+    ) -> StoreCredentials:
         cluster = kind == "ClusterSecretStore"
         identity = StoreIdentity(
             kind="ClusterSecretStore" if cluster else "SecretStore",
@@ -76,7 +78,7 @@ class World:
             namespace="" if cluster else "home",
             caller=caller if cluster else "home",
         )
-        return StoreCredentials(self.server.kube, identity, self.dependencies, own_token=token)
+        return StoreCredentials(self.server.kube, identity, self.dependencies, lend_own_token=lend, own_token=token)
 
     @property
     def reached(self) -> set[str]:
@@ -230,4 +232,15 @@ async def test_the_own_token_is_read_each_time_and_its_absence_is_told(tmp_path:
     for content in ("one\n", "two\n"):
         path.write_text(content)
         assert await credentials.own_token() == content.strip()
+    await world.dependencies.aclose()
+
+
+@virtual
+async def test_a_namespaced_store_is_lent_the_own_token_only_where_an_administrator_says_so(tmp_path: Path) -> None:
+    world = World()
+    path = tmp_path / "token"
+    path.write_text("own")
+    with pytest.raises(BadSpec, match="may not log in with Keyferry's own ServiceAccount"):
+        await world.credentials("SecretStore", "", path).own_token()
+    assert await world.credentials("SecretStore", "", path, lend=True).own_token() == "own"
     await world.dependencies.aclose()

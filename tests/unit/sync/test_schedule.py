@@ -110,3 +110,8 @@ def test_where_nothing_is_periodic_no_refresh_follows(spec: dict[str, Any]) -> N
 def test_an_interval_that_is_none_is_refused_by_its_place(interval: str) -> None:
     with pytest.raises(BadSpec, match=r"spec\.refreshInterval"):
         interval_of(es(refreshInterval=interval))
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("1ms", 1.0), ("999ms", 1.0), ("1.5s", 1.5), ("0", 0.0)])
+def test_an_interval_is_at_least_a_second_or_none_at_all(given: str, seconds: float) -> None:
+    assert interval_of(es(refreshInterval=given)) == seconds
