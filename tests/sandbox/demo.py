@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -152,15 +153,15 @@ def main() -> int:
 
 def _wait(cluster: Cluster, bao: OpenBao, operator: Operator) -> None:
     """Tell how to look around, and stay until Ctrl-C or SIGTERM."""
-    kubectl = Path(sys.executable).with_name("kubectl")
+    kubectl, bao_program = (shlex.quote(str(Path(sys.executable).with_name(name))) for name in ("kubectl", "bao"))
     print(
         "Everything stays up until Ctrl-C. To look around, in another terminal:\n\n"
-        f"   export KUBECONFIG={cluster.kubeconfig}\n"
+        f"   export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}\n"
         f"   {kubectl} get externalsecret,secretstore,secret\n"
         f"   {kubectl} describe externalsecret database\n"
         f"   curl -s {operator.url('metrics')}/metrics | grep ^keyferry\n\n"
         f"   export BAO_ADDR={bao.url} BAO_TOKEN={bao.root_token}\n"
-        f"   {kubectl.with_name('bao')} kv put -mount=secret {_PATH} user=app password=another\n",
+        f"   {bao_program} kv put -mount=secret {_PATH} user=app password=another\n",
         flush=True,
     )
     stop = threading.Event()

@@ -175,6 +175,8 @@ class OpenBao:
                 stderr=subprocess.STDOUT,
                 cwd=self._root,
                 env=environment | {"HOME": str(self._root)},
+                # Ctrl-C in a terminal is for whoever started it, who then ends it in good order.
+                process_group=0,
             )
         try:
             self._wait_for(200, 501, 503)

@@ -34,8 +34,14 @@ class Process:
         """Start the process. Use ``wait_for`` to learn that it is ready."""
         path = os.pathsep.join((str(ROOT / "operator"), str(ROOT)))
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **self._environment}
+        # In a group of its own: Ctrl-C in a terminal is for whoever started it, who then ends it in good order.
         self._process = subprocess.Popen(
-            self._command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self._command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
