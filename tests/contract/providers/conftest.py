@@ -23,6 +23,18 @@ CANARY = "canary-2f6c91"
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+async def _goodbyes_are_said() -> AsyncIterator[None]:
+    """A TLS connection that a refusal ended says goodbye to its peer; the loop must not go before it has."""
+    yield
+    transports: Any = getattr(asyncio.get_running_loop(), "_transports", {})
+    for _ in range(20):
+        # asyncio takes the socket away from a transport that has ended.
+        if all(getattr(each, "_sock", None) is None for each in list(transports.values())):
+            return
+        await asyncio.sleep(0.01)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*abilities): what a backend has to be able to do for this test")
     # A plugin that asks for the current loop in a test without one would have one made, and leave it open.
