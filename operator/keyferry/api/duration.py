@@ -1,4 +1,4 @@
-"""Durations as Go writes and reads them: ``1h30m``, ``-1.5s``, ``100ms``, ``0``.
+"""Durations as Go reads them: ``1h30m``, ``-1.5s``, ``100ms``, ``0``.
 
 The grammar is that of Go's ``time.ParseDuration``; durations are kept in seconds.
 """
@@ -53,27 +53,3 @@ def parse_duration(text: str) -> float:
     if total > _LONGEST or (total == _LONGEST and not negative):
         raise ValueError(f'"{text}" is longer than 292 years')
     return (-total if negative else total) / 10**9
-
-
-def format_duration(seconds: float) -> str:
-    """A duration as Go prints it: ``1h0m0s``, ``1.5s``, ``100ms``, ``0s``; to the nanosecond."""
-    nanoseconds = round(abs(seconds) * 10**9)
-    sign = "-" if seconds < 0 and nanoseconds else ""
-    if nanoseconds == 0:
-        return "0s"
-    for unit in ("ns", "µs", "ms"):
-        if nanoseconds < min(_NANOSECONDS[unit] * 1000, 10**9):
-            return f"{sign}{_decimal(nanoseconds, _NANOSECONDS[unit])}{unit}"
-    minutes, rest = divmod(nanoseconds, 60 * 10**9)
-    text = f"{_decimal(rest, 10**9)}s"
-    if minutes:
-        hours, minutes = divmod(minutes, 60)
-        text = f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}"
-    return sign + text
-
-
-def _decimal(value: int, scale: int) -> str:
-    """``value / scale`` without needless zeros; ``scale`` is a power of ten."""
-    whole, rest = divmod(value, scale)
-    fraction = f"{rest:0{len(str(scale)) - 1}d}".rstrip("0") if rest else ""
-    return f"{whole}.{fraction}" if fraction else str(whole)

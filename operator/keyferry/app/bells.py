@@ -6,8 +6,6 @@ import enum
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import structlog
-
 from keyferry.api.store import SecretStore
 from keyferry.app.world import World
 from keyferry.errors import KeyferryError
@@ -16,9 +14,9 @@ from keyferry.kits.workqueue import WorkQueue
 from keyferry.kube.client import ObjectKey
 from keyferry.kube.dependencies import Dependencies
 from keyferry.sync.externalsecret import ExternalSecrets
-from keyferry.telemetry import Metrics
+from keyferry.telemetry import Metrics, get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Lane(enum.IntEnum):

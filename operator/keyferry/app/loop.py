@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from keyferry.api.externalsecret import ExternalSecret
 from keyferry.api.store import SecretStore
 from keyferry.app.bells import Bells, Lane
@@ -22,10 +20,10 @@ from keyferry.kube.record import Recorder
 from keyferry.sync.externalsecret import ExternalSecrets
 from keyferry.sync.outcome import Outcome, retry_delay, status_patch
 from keyferry.sync.store import Stores
-from keyferry.telemetry import Metrics
+from keyferry.telemetry import Metrics, get_logger
 from keyferry.telemetry.metrics import Result
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _STATUS_RETRY = 60.0
 """Seconds at the most until a status that could not be written is written again."""
 

@@ -10,15 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol, TypeVar
 
-import structlog
-
 from keyferry.api.store import SecretStore
 from keyferry.errors import BadSpec, Broken, KeyferryError, Unreachable
 from keyferry.fetch.pool import Entry, Pool, identify
 from keyferry.kits.flight import Flight
 from keyferry.ports import Capabilities, Fetched, Finder, Layout, Query, Ref, StoreIdentity, Validation
+from keyferry.telemetry import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Counter(Protocol):
@@ -48,10 +47,9 @@ class Fetcher:
         self._batches: set[asyncio.Task[None]] = set()
         self._finds: Flight[tuple[int, Query], Mapping[str, Ref | Fetched]] = Flight()
 
-    async def layout(self, store: SecretStore, caller: str) -> Layout:
-        """How the store's documents answer a property."""
-        async with self._pool.lease(store, caller) as entry:
-            return entry.adapter.layout
+    def layout(self, store: SecretStore) -> Layout:
+        """How the store's documents answer a property. Raises ``BadSpec`` for a provider that is not served."""
+        return self._pool.layout(store)
 
     async def read(self, store: SecretStore, caller: str, refs: Collection[Ref]) -> dict[Ref, Answer]:
         """A document or an error for every ref. Raises a KeyferryError where the store cannot be used at all."""

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import structlog
 from pydantic import BaseModel
 
 from keyferry.api.common import Model, SecretKeySelector, ServiceAccountSelector
@@ -16,13 +15,12 @@ from keyferry.api.duration import parse_duration
 from keyferry.api.store import SecretStore
 from keyferry.errors import BadSpec, Broken, KeyferryError, Unreachable
 from keyferry.kits.flight import Flight
-from keyferry.ports import Context, Credentials, Provider, Retries, StoreIdentity
+from keyferry.ports import Context, Credentials, Layout, Provider, Retries, StoreIdentity
+from keyferry.telemetry import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _IDLE = 30 * 60.0
 """Seconds after which an adapter that nobody uses is closed, and what it holds is revoked."""
-
-
 _AT_ONCE = 16
 """Batches that one adapter works on at once; more wait, so that one busy store cannot take all connections."""
 
@@ -104,6 +102,10 @@ class Pool:
     def provider(self, store: SecretStore) -> type[Provider]:
         """The provider's class. Raises ``BadSpec`` where the store's configuration is wrong."""
         return configure(store, self._opener)[1]
+
+    def layout(self, store: SecretStore) -> Layout:
+        """How documents of the store's provider answer a property; known without its configuration."""
+        return self._opener.provider(store.spec.provider_name).layout
 
     def retire(self, uid: str) -> None:
         """The store, or something that it refers to, changed: its adapters serve no new reads."""

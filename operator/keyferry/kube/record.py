@@ -9,12 +9,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import structlog
-
 from keyferry.errors import KeyferryError, NotReady
 from keyferry.kube.client import EVENTS, Kube, ObjectKey
+from keyferry.telemetry import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _SOURCE = "external-secrets"
 """ESO's event source, so that ``kubectl get events`` filters keep working."""
 _QUIET = dt.timedelta(minutes=45)

@@ -13,12 +13,11 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import structlog
-
 from keyferry.kube.client import JSON, METADATA, METADATA_LIST, Kube, ObjectKey, Resource
 from keyferry.kubehttp import KubeError
+from keyferry.telemetry import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _SERVER_TIMEOUT = 290
 """Seconds after which the API server ends a watch; a new one resumes where it ended."""
 _BACKOFF_MAX = 30.0

@@ -23,7 +23,7 @@ from keyferry.shape import decode, extract, keys
 class Reader(Protocol):
     """What is needed of ``fetch.Fetcher``."""
 
-    async def layout(self, store: SecretStore, caller: str) -> Layout:
+    def layout(self, store: SecretStore) -> Layout:
         """How the store's documents answer a property."""
         ...
 
@@ -179,7 +179,7 @@ async def _ask_store(entries: Sequence[_Entry], caller: str, reader: Reader) -> 
     refs = list(dict.fromkeys(entry.ref for entry in entries if entry.ref is not None))
     queries = list(dict.fromkeys(entry.query for entry in entries if entry.query is not None))
     try:
-        layout = await reader.layout(store, caller)
+        layout = reader.layout(store)
         documents = await reader.read(store, caller, refs) if refs else {}
     except KeyferryError as error:
         return error

@@ -5,9 +5,33 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyferry.api.duration import DURATION_PATTERN, format_duration, parse_duration
+from keyferry.api.duration import _NANOSECONDS, DURATION_PATTERN, parse_duration
 
 NANOSECOND = 1e-9
+
+
+def format_duration(seconds: float) -> str:
+    """A duration as Go prints it: ``1h0m0s``, ``1.5s``, ``100ms``, ``0s``; to the nanosecond."""
+    nanoseconds = round(abs(seconds) * 10**9)
+    sign = "-" if seconds < 0 and nanoseconds else ""
+    if nanoseconds == 0:
+        return "0s"
+    for unit in ("ns", "µs", "ms"):
+        if nanoseconds < min(_NANOSECONDS[unit] * 1000, 10**9):
+            return f"{sign}{_decimal(nanoseconds, _NANOSECONDS[unit])}{unit}"
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    text = f"{_decimal(rest, 10**9)}s"
+    if minutes:
+        hours, minutes = divmod(minutes, 60)
+        text = f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}"
+    return sign + text
+
+
+def _decimal(value: int, scale: int) -> str:
+    """``value / scale`` without needless zeros; ``scale`` is a power of ten."""
+    whole, rest = divmod(value, scale)
+    fraction = f"{rest:0{len(str(scale)) - 1}d}".rstrip("0") if rest else ""
+    return f"{whole}.{fraction}" if fraction else str(whole)
 
 
 @pytest.mark.parametrize(
