@@ -17,6 +17,7 @@ Slices and maps are references, as in Go; functions that Go documents as copying
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
@@ -76,7 +77,7 @@ class TypedMap(dict[str, "Value"]):
         self.is_nil = is_nil
 
 
-class Struct:
+class Struct(ABC):
     """A Go struct, or a pointer to one. Templates reach the fields and methods that are listed, and nothing else.
 
     Subclasses define ``__eq__`` and ``__hash__`` by value where Go compares them by value.
@@ -86,9 +87,9 @@ class Struct:
     methods: ClassVar[Mapping[str, Function]] = {}
     """Go's method name to the function; it gets the struct as its first argument, which ``params`` leaves out."""
 
+    @abstractmethod
     def fields(self) -> Mapping[str, Value]:
         """The exported fields, in Go's order."""
-        raise NotImplementedError
 
     def go_string(self) -> str | None:
         """What Go's ``String`` method says; None where the type has none."""
