@@ -29,6 +29,8 @@ class Function:
     result: GoType
     call: Callable[..., Any]
     wants_run: bool = False
+    signature: str = ""
+    """As Go's ``%T`` prints it."""
 
 
 def declare(name: str, signature: str, call: Callable[..., Any], *, run: bool = False) -> Function:
@@ -39,7 +41,7 @@ def declare(name: str, signature: str, call: Callable[..., Any], *, run: bool = 
     names = match["params"].split(", ") if match["params"] else []
     rest = BY_NAME[names.pop().removeprefix("...")] if names and names[-1].startswith("...") else None
     result = BY_NAME[match["result"] or match["only"]]
-    return Function(name, tuple(BY_NAME[each] for each in names), rest, result, call, run)
+    return Function(name, tuple(BY_NAME[each] for each in names), rest, result, call, run, signature)
 
 
 class Registry:

@@ -29,10 +29,12 @@ UINT8: Final = GoType("uint8", "uint8")
 UINT32: Final = GoType("uint32", "uint32")
 UINT64: Final = GoType("uint64", "uint64")
 FLOAT64: Final = GoType("float64", "float64")
+COMPLEX128: Final = GoType("complex128", "complex128")
 DURATION: Final = GoType("time.Duration", "int64")
 MONTH: Final = GoType("time.Month", "int")
 WEEKDAY: Final = GoType("time.Weekday", "int")
 TIME: Final = GoType("time.Time", "struct")
+HASH_ALGORITHM: Final = GoType("sprig.HashAlgorithm", "string")
 CERTIFICATE: Final = GoType("sprig.certificate", "struct")
 SEMVER: Final = GoType("*semver.Version", "ptr")
 
@@ -59,7 +61,7 @@ BY_NAME: Final = {
     each.name: each
     for each in (
         *(ANY, ERROR, BOOL, STRING, INT, INT32, INT64, UINT8, UINT32, UINT64, FLOAT64),
-        *(DURATION, MONTH, WEEKDAY, TIME, CERTIFICATE, SEMVER),
+        *(DURATION, MONTH, WEEKDAY, TIME, HASH_ALGORITHM, CERTIFICATE, SEMVER),
         *(ANYS, STRINGS, INTS, BYTES, LISTS, DICT, STRING_MAP),
     )
 }

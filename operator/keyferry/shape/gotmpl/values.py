@@ -3,7 +3,7 @@
 | Go | Python |
 |---|---|
 | nil | ``None`` |
-| bool, string, int, float64 | ``bool``, ``str``, ``int``, ``float`` |
+| bool, string, int, float64, complex128 | ``bool``, ``str``, ``int``, ``float``, ``complex`` |
 | other integers, time.Duration, ... | ``Number`` with its type |
 | []interface {}, map[string]interface {} | ``list``, ``dict`` |
 | []uint8 | ``bytes`` |
@@ -25,6 +25,7 @@ from keyferry.shape.gotmpl.types import (
     ANYS,
     BOOL,
     BYTES,
+    COMPLEX128,
     DICT,
     FLOAT64,
     INT,
@@ -39,14 +40,14 @@ from keyferry.shape.gotmpl.types import (
 if TYPE_CHECKING:
     from keyferry.shape.gotmpl.registry import Function
 
-Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | Struct | None"
+Value: TypeAlias = "bool | int | float | complex | str | bytes | list[Value] | dict[str, Value] | Struct | None"
 """What a template computes with. ``Number``, ``TypedSlice`` and ``TypedMap`` are subclasses of these."""
 
 
 class Number(int):
     """An integer of another type than ``int``. Arithmetic gives plain Python integers: wrap the result again."""
 
-    __slots__ = ("go_type",)
+    # No __slots__: Python does not allow them in subclasses of int.
     go_type: GoType
 
     def __new__(cls, value: int, go_type: GoType) -> Self:
@@ -121,6 +122,7 @@ _PLAIN: Mapping[type, GoType] = {
     str: STRING,
     int: INT,
     float: FLOAT64,
+    complex: COMPLEX128,
     bytes: BYTES,
     list: ANYS,
     dict: DICT,
