@@ -18,7 +18,7 @@ export PYTHONUTF8 := 1
 export PIP_REQUIRE_VIRTUALENV := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster lint format crds docs lock venv clean
+.PHONY: help demo test test-cluster bench lint format crds docs lock venv clean
 
 help: ## Explain every command
 	@echo "Keyferry: commands for people who work on it"
@@ -39,6 +39,9 @@ test-cluster: venv ## Run the cluster and contract tests on a real API server (K
 	  echo "or KEYFERRY_TEST_KUBECONFIG to the kubeconfig of a cluster made for tests." >&2; \
 	  exit 2; }
 	$(RUN) -m pytest --durations 15 tests/cluster tests/contract
+
+bench: venv ## Measure; figures with the machine beside them, none of which a test asserts
+	$(RUN) -m tests.bench.templates
 
 lint: venv ## Check style, types, floors, generated files and look for secrets
 	$(RUN) -m ruff check .

@@ -14,18 +14,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
+from keyferry.addresses import Addresses
 from keyferry.api.common import CAProvider, Model, SecretKeySelector, ServiceAccountSelector
 from keyferry.errors import KeyferryError
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """One document to read. Two entries that differ in ``property`` only share one Ref."""
+    """One document to read. Entries that differ in ``property`` only share one Ref, unless the store is ``asked``."""
 
     key: str
     version: str = ""
     metadata: bool = False
     """``metadataPolicy: Fetch``: the document asked for is the secret's metadata, as a JSON object."""
+    property: str = ""
+    """``remoteRef.property``, where the layout's ``paths`` is ``asked``."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -54,13 +57,14 @@ class Layout:
         ``keyed``: the document is a flat map of key to bytes.
     ``paths``
         ``literal-first``: a property is tried as a literal key first, then as a gjson path; ``path-first``: the other
-        way round; ``path-only``: gjson path only; ``literal-only``: exact top-level key only.
+        way round; ``path-only``: gjson path only; ``literal-only``: exact top-level key only; ``asked``: the store
+        itself is asked for the property (``Ref.property``), and the document is the answer.
     ``absent_property``
         whether a property that is missing counts as the secret missing (``not-there``) or as an ``error``.
     """
 
     form: Literal["text", "object", "keyed"] = "text"
-    paths: Literal["literal-first", "path-first", "path-only", "literal-only"] = "literal-first"
+    paths: Literal["literal-first", "path-first", "path-only", "literal-only", "asked"] = "literal-first"
     absent_property: Literal["error", "not-there"] = "error"
 
 
@@ -142,6 +146,16 @@ class Credentials(Protocol):
         """The value of one key of a Secret."""
         ...
 
+    async def labelled_secret(
+        self, selector: SecretKeySelector, *, where: str, label: tuple[str, str]
+    ) -> Mapping[str, bytes]:
+        """All keys of a Secret that carries a label, by which its owner agrees to this use; ``key`` does not count."""
+        ...
+
+    async def config_map(self, name: str, key: str, *, namespace: str | None, where: str) -> str:
+        """The value of one key of a ConfigMap."""
+        ...
+
     async def ca_bundle(self, bundle: str | None, provider: CAProvider | None, *, where: str) -> bytes | None:
         """PEM of the CA bundle: ``caBundle`` (base64 of PEM) or what ``caProvider`` names; None where neither is set.
 
@@ -157,6 +171,14 @@ class Credentials(Protocol):
 
     async def service_account_annotations(self, selector: ServiceAccountSelector, *, where: str) -> Mapping[str, str]:
         """The annotations of a ServiceAccount."""
+        ...
+
+    async def permit_own_identity(self) -> None:
+        """Raises ``BadSpec`` where the store may not log in as Keyferry itself: its author chooses who hears of it.
+
+        ``own_token`` asks by itself; to be asked before an identity of Keyferry's in a cloud is shown to a server that
+        the store names.
+        """
         ...
 
     async def own_token(self) -> str:
@@ -179,6 +201,13 @@ class Context:
     """Seconds that one call to the store may take."""
     observe: Callable[[str], AbstractContextManager[None]]
     """``with context.observe("ReadSecretData"):`` counts one API call of the store, and whether it succeeded."""
+    fill: Callable[[str, Mapping[str, Mapping[str, str]]], str]
+    """Renders a template of the store's own manifest over named maps of strings. Blocking: call it in a thread.
+
+    Raises ``BadSpec`` and ``BadValue``, which show no value.
+    """
+    addresses: Addresses
+    """Where a server that the store's author names may be."""
 
 
 @runtime_checkable

@@ -26,6 +26,7 @@ class Kind(enum.Enum):
     DURATION = "duration"
     ADDRESS = "address"
     NAMES = "names"
+    NETWORKS = "networks"
     CHOICE = "choice"
 
 
@@ -134,6 +135,22 @@ class Work:
         Kind.SWITCH,
         "creationPolicy Owner takes over a Secret that it did not create and drops its other keys, as ESO does",
     )
+    template_left_delimiter: str = option(
+        "--template-left-delimiter", "{{", Kind.TEXT, "what opens an action in templates of ExternalSecrets"
+    )
+    template_right_delimiter: str = option(
+        "--template-right-delimiter", "}}", Kind.TEXT, "what closes an action in templates of ExternalSecrets"
+    )
+    # Below Kubernetes' terminationGracePeriodSeconds of 30, so that the Lease is released and logs are flushed.
+    shutdown_grace: float = option(
+        "--shutdown-grace", 20.0, Kind.DURATION, "time for work under way to end after SIGTERM; 0s cancels it at once"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenants:
+    """What the authors of namespaced stores may do. ClusterSecretStores are written by administrators."""
+
     lend_own_token: bool = option(
         "--lend-own-token-to-secretstores",
         False,
@@ -141,9 +158,18 @@ class Work:
         "a SecretStore without a credential of its own logs in with Keyferry's ServiceAccount, as ESO does; its author "
         "then chooses who is sent that token",
     )
-    # Below Kubernetes' terminationGracePeriodSeconds of 30, so that the Lease is released and logs are flushed.
-    shutdown_grace: float = option(
-        "--shutdown-grace", 20.0, Kind.DURATION, "time for work under way to end after SIGTERM; 0s cancels it at once"
+    allowed_networks: tuple[str, ...] = option(
+        "--allowed-networks",
+        (),
+        Kind.NETWORKS,
+        "networks that webhooks of SecretStores may reach although they would be refused, such as 127.0.0.1/32",
+    )
+    refused_networks: tuple[str, ...] = option(
+        "--refused-networks",
+        (),
+        Kind.NETWORKS,
+        "networks that webhooks of SecretStores may not reach, such as those of pods and Services; loopback, "
+        "link-local addresses and the clouds' metadata services are always among them",
     )
 
 
@@ -290,6 +316,7 @@ class Settings:
 
     scope: Scope = Scope()
     work: Work = Work()
+    tenants: Tenants = Tenants()
     reconcilers: Reconcilers = Reconcilers()
     kube: Kube = Kube()
     servers: Servers = Servers()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from keyferry.addresses import Addresses
 from keyferry.api.common import CAProvider, SecretKeySelector, ServiceAccountSelector
 from keyferry.errors import BadSpec
 from keyferry.ports import Context, Retries, StoreIdentity, Token
@@ -22,7 +23,10 @@ class DictCredentials:
     config_maps: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     tokens: dict[tuple[str, str], Token] = field(default_factory=dict)
     annotations: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    labels: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     own: str = "own-token"
+    lends: bool = True
+    """A store may log in as Keyferry itself."""
     token_requests: list[tuple[str, str, tuple[str, ...], int]] = field(default_factory=list)
 
     async def secret(self, selector: SecretKeySelector, *, where: str, default_key: str = "") -> bytes:
@@ -32,6 +36,21 @@ class DictCredentials:
             return self.secrets[place][key]
         except KeyError:
             raise BadSpec(f'{where}: no key "{key}" in Secret {"/".join(place)}') from None
+
+    async def labelled_secret(
+        self, selector: SecretKeySelector, *, where: str, label: tuple[str, str]
+    ) -> Mapping[str, bytes]:
+        place = (selector.namespace or self.namespace, selector.name or "")
+        if place not in self.secrets or self.labels.get(place) != label:
+            raise BadSpec(f"{where}: no Secret {'/'.join(place)} with the label {label[0]}: {label[1]}")
+        return self.secrets[place]
+
+    async def config_map(self, name: str, key: str, *, namespace: str | None, where: str) -> str:
+        place = (namespace or self.namespace, name)
+        try:
+            return self.config_maps[place][key]
+        except KeyError:
+            raise BadSpec(f'{where}: no key "{key}" in ConfigMap {"/".join(place)}') from None
 
     async def ca_bundle(self, bundle: str | None, provider: CAProvider | None, *, where: str) -> bytes | None:
         if bundle:
@@ -64,7 +83,12 @@ class DictCredentials:
         except KeyError:
             raise BadSpec(f"{where}: no ServiceAccount {'/'.join(place)}") from None
 
+    async def permit_own_identity(self) -> None:
+        if not self.lends:
+            raise BadSpec("a SecretStore may not log in with Keyferry's own ServiceAccount")
+
     async def own_token(self) -> str:
+        await self.permit_own_identity()
         return self.own
 
 
@@ -84,6 +108,13 @@ class Calls:
         self.counts[call, "success"] = self.counts.get((call, "success"), 0) + 1
 
 
+def _fill(template: str, values: Mapping[str, Mapping[str, str]]) -> str:
+    # Imported on use: few providers have templates.
+    from tests.support.templates import renderer
+
+    return renderer().fill(template, values)
+
+
 def make_context(credentials: DictCredentials | None = None, **changes: Any) -> Context:
     """A Context for a namespaced store ``default/store``; ``changes`` replace its fields."""
     given: dict[str, Any] = {
@@ -92,5 +123,8 @@ def make_context(credentials: DictCredentials | None = None, **changes: Any) -> 
         "retries": Retries(),
         "timeout": 10.0,
         "observe": Calls(),
+        "fill": _fill,
+        # Tests' servers are on this machine.
+        "addresses": Addresses(everything=True),
     }
     return Context(**(given | changes))

@@ -14,12 +14,27 @@ import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 from aiohttp import web
 
 from tests.sandbox.certificates import Authority
+
+
+class Faults(Protocol):
+    """What every stand-in for trouble can do; see ``FaultProxy``."""
+
+    ca_pem: bytes
+
+    @property
+    def url(self) -> str: ...
+    def clear(self) -> None: ...
+    def fail(self, status: int, *, retry_after: int | None = None, body: str = "") -> None: ...
+    def garbage(self, body: str) -> None: ...
+    def hang(self) -> None: ...
+    def break_off(self, *, after: bytes | None = None) -> None: ...
+
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _NOT_PASSED = {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -32,7 +47,8 @@ class FaultProxy:
     url: str
     ca_pem: bytes
 
-    def __init__(self, target: str, *, ca: str | bytes | None = None) -> None:
+    def __init__(self, target: str, *, ca: str | bytes | None = None, tls: bool = True) -> None:
+        """``tls``: off for clients that cannot be told an authority."""
         self.requests: list[str] = []
         self.target = target.rstrip("/")
         pem = ca.decode() if isinstance(ca, bytes) else ca
@@ -40,6 +56,7 @@ class FaultProxy:
         authority = Authority("fault proxy")
         self.ca_pem = authority.pem
         self._pair = authority.server()
+        self._tls = tls
         self._fault: Fault | None = None
         self._ended = asyncio.Event()
 
@@ -113,9 +130,9 @@ class FaultProxy:
         app.router.add_route("*", "/{tail:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context if self._tls else None)
         await site.start()
-        self.url = f"https://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from keyferry.addresses import Addresses
 from keyferry.app.bells import Bells, Lane
 from keyferry.app.loop import Loop
 from keyferry.app.sweep import Sweep
@@ -24,10 +25,12 @@ from keyferry.providers import load
 from keyferry.sync.externalsecret import ExternalSecrets
 from keyferry.sync.store import Stores
 from keyferry.sync.stores import Gate
+from keyferry.sync.template import Templates
 from keyferry.telemetry import Metrics
 from tests.support.credentials import DictCredentials
 from tests.support.memorykube import MemoryKube
 from tests.support.objects import Json, es_body, store_body
+from tests.support.templates import Inline, renderer
 from tests.support.virtual import elapsed
 
 KEY = ObjectKey("ExternalSecret", "team", "app")
@@ -43,6 +46,12 @@ class _Opener:
 
     def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:
         return lambda _call: nullcontext()
+
+    def fill(self, template: str, values: Mapping[str, Mapping[str, str]]) -> str:
+        return renderer().fill(template, values)
+
+    def addresses(self, identity: StoreIdentity) -> Addresses:
+        return Addresses(everything=True)
 
 
 class _Counter:
@@ -83,8 +92,9 @@ class Rig:
         self.fetcher = Fetcher(self.pool, self.counter, timeout=30)
         gate = Gate(self.world, "default", flood_gate=True, cluster_stores=True)
         self.targets = Targets(kube, self.managed, adopt=False)
+        self.templates = Templates(kube, self.dependencies, renderer(now=now), Inline())
         self.external_secrets = ExternalSecrets(
-            gate, self.world, self.fetcher, self.targets, self.managed, self.dependencies, now=now
+            gate, self.world, self.fetcher, self.targets, self.managed, self.dependencies, self.templates, now=now
         )
         self.stores = Stores(gate, self.fetcher, interval=300)
         self.bells = Bells(

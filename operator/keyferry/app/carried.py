@@ -14,7 +14,6 @@ _WEBHOOK = "Keyferry has no webhook; its CRDs carry their rules"
 _CERTIFICATES = "Keyferry has no webhook that would need a certificate"
 _METRICS = "metrics are served over plain HTTP"
 _GENERATORS = "Keyferry writes no GeneratorState objects"
-_TEMPLATES = "this version serves no templates"
 _KINDS = "this version serves ExternalSecret, SecretStore and ClusterSecretStore only"
 _TOKENS = "tokens are shared between the objects of a store, and closed with it"
 _PROVIDER = "Keyferry has no cache of this provider's own"
@@ -32,8 +31,6 @@ WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
         "--metrics-cert-dir": _METRICS,
         "--metrics-cert-name": _METRICS,
         "--metrics-key-name": _METRICS,
-        "--template-left-delimiter": _TEMPLATES,
-        "--template-right-delimiter": _TEMPLATES,
         "--enable-cluster-external-secret-reconciler": _KINDS,
         "--enable-push-secret-reconciler": _KINDS,
         "--enable-cluster-push-secret-reconciler": _KINDS,

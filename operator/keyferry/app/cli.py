@@ -1,4 +1,5 @@
-"""The command line: ``keyferry [run] [flags]``, ``keyferry crds``, ``keyferry version``.
+"""The command line: ``keyferry [run] [flags]``, ``keyferry crds``, ``keyferry render``,
+``keyferry version``.
 
 Exit status: 0 asked to stop, 1 could not go on, 2 a flag or variable cannot be used.
 """
@@ -18,6 +19,7 @@ Keyferry keeps Kubernetes Secrets in step with external secret stores.
 
 usage: keyferry [run] [flags]    serve the cluster; what happens without a command, too
        keyferry crds [--help]    write the CustomResourceDefinitions
+       keyferry render [--help]  print the Secret that an ExternalSecret makes, without a cluster
        keyferry version          the version
 
 flags of run:
@@ -35,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from keyferry.app import crds  # noqa: PLC0415
 
         return crds.main(words)
+    if command == "render":
+        from keyferry.app import render  # noqa: PLC0415 -- as above
+
+        return render.main(words)
     if command == "version" or words == ["--version"]:
         sys.stdout.write(f"keyferry {process.installed_version()}\n")
         return 0
@@ -42,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{_HELP}{flags.usage()}\n")
         return 0
     if command != "run":
-        return _refuse(f"{command}: no such command; there are run, crds and version")
+        return _refuse(f"{command}: no such command; there are run, crds, render and version")
     return _run(words)
 
 

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from keyferry.addresses import networks
 from keyferry.api.duration import parse_duration
 from keyferry.app.carried import REFUSED_WHEN_ON, WITHOUT_EFFECT
 from keyferry.errors import KeyferryError
@@ -109,7 +110,7 @@ def written_as(option: Option, value: Any) -> str:
             return f"{value / 60:g}m" if minutes else f"{value:g}s"
         case Kind.SWITCH:
             return "true" if value else "false"
-        case Kind.NAMES:
+        case Kind.NAMES | Kind.NETWORKS:
             return ",".join(value) or '""'
         case Kind.ADDRESS:
             return "0" if value is None else str(value)
@@ -161,6 +162,9 @@ def _value(option: Option, written: str) -> Any:
         case Kind.NAMES:
             names = [name.strip() for name in written.split(",") if name.strip()]
             return tuple(_checked(name, _NAMESPACE.fullmatch(name) is not None) for name in dict.fromkeys(names))
+        case Kind.NETWORKS:
+            listed = [each.strip() for each in written.split(",") if each.strip()]
+            return tuple(str(each) for each in networks(dict.fromkeys(listed)))
         case Kind.CHOICE:
             return option.choices[_checked(written.lower(), written.lower() in option.choices)]
         case Kind.SWITCH:
@@ -197,6 +201,8 @@ def _form(option: Option) -> str:
             return "true or false"
         case Kind.NAMES:
             return "names of namespaces, separated by commas"
+        case Kind.NETWORKS:
+            return "networks such as 10.0.0.0/8, separated by commas"
         case Kind.ADDRESS:
             return "an address such as :8080 or 127.0.0.1:8080, or 0 for none"
         case Kind.COUNT:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import os
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from keyferry.addresses import Addresses, networks
 from keyferry.app.bells import Bells, Lane
 from keyferry.app.leader import new_identity
 from keyferry.app.loop import Loop
@@ -43,13 +47,18 @@ from keyferry.kubehttp import KubeError, KubeHttp
 from keyferry.ports import Credentials, Provider, StoreIdentity
 from keyferry.providers import load
 from keyferry.settings import Settings
+from keyferry.shape.render import Renderer
+from keyferry.shape.render import World as TemplateWorld
 from keyferry.sync.externalsecret import ExternalSecrets
 from keyferry.sync.store import Stores
 from keyferry.sync.stores import Gate
+from keyferry.sync.template import Templates
 from keyferry.telemetry import Metrics, get_logger
 
 _SWEEP_EVERY = 600.0
 _IDLE_EVERY = 60.0
+_RENDERERS = 2
+"""Threads that render templates: one that takes its time leaves the other to the rest."""
 
 log = get_logger(__name__)
 
@@ -62,6 +71,9 @@ class _Opener:
     dependencies: Dependencies
     metrics: Metrics
     lend_own_token: bool
+    renderer: Renderer
+    tenants: Addresses
+    """What namespaced stores may reach."""
 
     def credentials(self, identity: StoreIdentity) -> Credentials:
         return StoreCredentials(self.kube, identity, self.dependencies, lend_own_token=self.lend_own_token)
@@ -71,6 +83,12 @@ class _Opener:
 
     def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:
         return lambda call: self.metrics.observe(label, call)
+
+    def fill(self, template: str, values: Mapping[str, Mapping[str, str]]) -> str:
+        return self.renderer.fill(template, values)
+
+    def addresses(self, identity: StoreIdentity) -> Addresses:
+        return self.tenants if identity.kind == "SecretStore" else Addresses(everything=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +145,17 @@ async def build(
         kube, dependency, namespaces=namespaces, idle_timeout=idle, restarted=metrics.watch_restarted
     )
     managed = ManagedSecrets(secret)
+    renderer = Renderer(
+        TemplateWorld(now=now, monotonic=time.monotonic, entropy=os.urandom),
+        left=settings.work.template_left_delimiter,
+        right=settings.work.template_right_delimiter,
+    )
+    tenants = Addresses(
+        allowed=networks(settings.tenants.allowed_networks), refused=networks(settings.tenants.refused_networks)
+    )
     pool = Pool(
-        _Opener(kube, dependencies, metrics, settings.work.lend_own_token), timeout=settings.work.provider_timeout
+        _Opener(kube, dependencies, metrics, settings.tenants.lend_own_token, renderer, tenants),
+        timeout=settings.work.provider_timeout,
     )
     fetcher = Fetcher(pool, _Counter(metrics), timeout=settings.work.provider_timeout)
     gate = Gate(
@@ -138,7 +165,9 @@ async def build(
         cluster_stores=CLUSTER_SECRET_STORES in served,
     )
     targets = Targets(kube, managed, adopt=settings.work.adopt_foreign_secrets)
-    external_secrets = ExternalSecrets(gate, world, fetcher, targets, managed, dependencies, now=now)
+    executor = ThreadPoolExecutor(_RENDERERS, thread_name_prefix="template")
+    templates = Templates(kube, dependencies, renderer, executor)
+    external_secrets = ExternalSecrets(gate, world, fetcher, targets, managed, dependencies, templates, now=now)
     stores = Stores(gate, fetcher, interval=settings.work.store_requeue_interval)
     checked = [SECRET_STORES.kind] if settings.reconcilers.secret_store else []
     checked += [CLUSTER_SECRET_STORES.kind] if CLUSTER_SECRET_STORES in served else []
@@ -183,6 +212,7 @@ async def build(
                 await recorder.flush()
     finally:
         await end(tasks, 0.0)
+        executor.shutdown(wait=False, cancel_futures=True)
         await dependencies.aclose()
         await pool.aclose()
 

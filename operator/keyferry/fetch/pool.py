@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from keyferry.api.common import Model, SecretKeySelector, ServiceAccountSelector
+from keyferry.addresses import Addresses
+from keyferry.api.common import CallersReference, Model
 from keyferry.api.duration import parse_duration
 from keyferry.api.store import SecretStore
 from keyferry.errors import BadSpec, Broken, KeyferryError, Unreachable
@@ -47,6 +48,14 @@ class Opener(Protocol):
 
     def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:
         """Counts API calls of a provider."""
+        ...
+
+    def fill(self, template: str, values: Mapping[str, Mapping[str, str]]) -> str:
+        """Renders a template of a store's manifest: see ``ports.Context``."""
+        ...
+
+    def addresses(self, identity: StoreIdentity) -> Addresses:
+        """Where a server that the store names may be."""
         ...
 
 
@@ -152,7 +161,10 @@ class Pool:
             credentials=self._opener.credentials(identity),
             retries=retries(store),
             timeout=self._timeout,
-            observe=self._opener.observe(provider.label),
+            # A provider of several services has a label for each.
+            observe=self._opener.observe(getattr(config, "metrics_label", provider.label)),
+            fill=self._opener.fill,
+            addresses=self._opener.addresses(identity),
         )
         birth = _Birth(key.uid)
         self._births.add(birth)
@@ -241,9 +253,8 @@ def retries(store: SecretStore) -> Retries:
 
 
 def needs_caller(config: BaseModel) -> bool:
-    """Whether a ClusterSecretStore's configuration takes a credential from the namespace of each caller."""
-    selectors = (part for part in _parts(config) if isinstance(part, SecretKeySelector | ServiceAccountSelector))
-    return any(selector.namespace is None for selector in selectors)
+    """Whether a ClusterSecretStore's configuration takes something from the namespace of each caller."""
+    return any(part.of_caller for part in _parts(config) if isinstance(part, CallersReference))
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from keyferry.kube.client import CONFIG_MAPS, SECRETS, Kube, ObjectKey
@@ -39,6 +39,7 @@ class Dependencies:
         self._versions: dict[ObjectKey, str] = {}
         self._dependents: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._of: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._stale: set[ObjectKey] = set()
         self._passed = 0
         self._last_change: dict[ObjectKey, int] = {}
         self._watches: dict[str, list[asyncio.Task[None]]] = {}
@@ -59,25 +60,49 @@ class Dependencies:
         passed = self._versions.get(key, _UNREAD)
         if not version and self._last_change.get(key, 0) > since and passed:
             # It came while we read, and no version says which was first: read again.
-            self._changed(dependent)
+            self._wake(dependent)
         elif passed == _UNREAD or newer(version, passed):
             self._versions[key] = version
         elif version != passed:
             # It changed between our read and this call.
-            self._changed(dependent)
+            self._wake(dependent)
 
     def is_absent(self, key: ObjectKey) -> bool:
         """Whether the object was looked for and not found, and has not come since."""
         return self._versions.get(key) == ""
 
+    def is_unread(self, key: ObjectKey) -> bool:
+        """Whether nobody knows the object's version yet."""
+        return self._versions.get(key, _UNREAD) == _UNREAD
+
+    def of(self, dependent: ObjectKey) -> frozenset[ObjectKey]:
+        """The objects that ``dependent`` was built from."""
+        return frozenset(self._of.get(dependent, ()))
+
+    def is_stale(self, dependent: ObjectKey) -> bool:
+        """Whether an object that ``dependent`` was built from has changed since ``renew``."""
+        return dependent in self._stale
+
+    def renew(self, dependent: ObjectKey) -> None:
+        """``dependent`` is about to be built anew."""
+        self._stale.discard(dependent)
+
     def forget(self, dependent: ObjectKey) -> None:
         """``dependent`` is gone."""
-        for key in self._of.pop(dependent, ()):
+        self._stale.discard(dependent)
+        self.keep(dependent, ())
+
+    def keep(self, dependent: ObjectKey, keys: Collection[ObjectKey]) -> None:
+        """``dependent`` was built from nothing but these."""
+        for key in self.of(dependent) - set(keys):
+            self._of[dependent].discard(key)
             self._dependents[key].discard(dependent)
             if not self._dependents[key]:
                 del self._dependents[key]
                 self._versions.pop(key, None)
                 self._last_change.pop(key, None)
+        if not self.of(dependent):
+            self._of.pop(dependent, None)
 
     def seen(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         """See ``watch.Sink``."""
@@ -114,7 +139,11 @@ class Dependencies:
 
     def _tell(self, key: ObjectKey) -> None:
         for dependent in tuple(self._dependents.get(key, ())):
-            self._changed(dependent)
+            self._wake(dependent)
+
+    def _wake(self, dependent: ObjectKey) -> None:
+        self._stale.add(dependent)
+        self._changed(dependent)
 
     def _start(self, kind: str) -> None:
         if kind in self._watches or kind not in {"Secret", "ConfigMap"}:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from keyferry.api.externalsecret import ExternalSecret
@@ -18,6 +18,8 @@ from keyferry.shape.hashes import created_by, field_manager, object_hash
 
 ADOPT = "keyferry.io/adopt"
 """Annotation on the ExternalSecret or on the Secret: "true" lets the ExternalSecret take over foreign keys."""
+INPUTS = "keyferry.io/template-inputs"
+"""Annotation on a Secret that a template with random or dated values made: the hash of what it was made from."""
 _NOT_COPIED = frozenset({"kubectl.kubernetes.io/last-applied-configuration", "argocd.argoproj.io/tracking-id", ADOPT})
 """Annotations that tell of the ExternalSecret alone. Where ESO copied one, it is left as it is."""
 _GROUP = "external-secrets.io"
@@ -34,7 +36,11 @@ class Desired:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     type: str | None = None
-    """The Secret's type where it is created; None for Opaque. An existing Secret keeps its own."""
+    """The Secret's type; None for Opaque where it is created, and for its own where it exists."""
+    finalizers: tuple[str, ...] = ()
+    """Finalizers to add; others stay, and none is taken away."""
+    inputs: str = ""
+    """A hash of all that this was made from, where making it again would give something else; "" otherwise."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,10 +61,12 @@ def plan(es: ExternalSecret, desired: Desired, existing: Mapping[str, Any] | Non
     if existing is None:
         if es.spec.target.creation_policy == "Merge":
             return Plan("missing")
-        return Plan("create", _create(es, desired))
+        return Plan("create", creation(es, desired))
     _refuse_other_owner(es, existing)
+    _refuse_other_type(es, desired, existing)
     manager = field_manager(es.metadata.name)
     held = data_of(existing)
+    desired = _repeated(desired, existing, held)
     frozen = bool(existing.get("immutable"))
     blocked = None
     if es.spec.target.immutable:
@@ -79,17 +87,20 @@ def plan(es: ExternalSecret, desired: Desired, existing: Mapping[str, Any] | Non
     return Plan("keep" if same else "replace", body, blocked)
 
 
-def _create(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
+def creation(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
+    """The Secret as it is made where there is none. Raises ``BadSpec`` where it is too large."""
     _refuse_size(es, desired.data)
     metadata: dict[str, Any] = {
         "name": es.target_name,
         "namespace": es.metadata.namespace,
         "labels": _labels(es, desired, {}),
         "annotations": {
-            **{key: value for key, value in desired.annotations.items() if key not in _NOT_COPIED},
+            **_annotations(desired),
             DATA_HASH: object_hash(desired.data),
         },
     }
+    if desired.finalizers:
+        metadata["finalizers"] = list(desired.finalizers)
     if es.spec.target.creation_policy == "Owner":
         metadata["ownerReferences"] = [_owner_reference(es)]
     body: dict[str, Any] = {
@@ -135,18 +146,54 @@ def _replacement(
     annotations = dict(metadata.get("annotations") or {})
     for key in _managed(existing, manager, "f:metadata", "f:annotations") - _NOT_COPIED:
         annotations.pop(key, None)
-    wanted = {key: value for key, value in desired.annotations.items() if key not in _NOT_COPIED}
-    metadata["annotations"] = annotations | wanted | {DATA_HASH: object_hash(data)}
+    metadata["annotations"] = annotations | _annotations(desired) | {DATA_HASH: object_hash(data)}
     owners = [ref for ref in metadata.get("ownerReferences") or [] if not _is_reference_to(ref, es)]
     if es.spec.target.creation_policy == "Owner":
         owners.append(_owner_reference(es))
     metadata.pop("ownerReferences", None)
     if owners:
         metadata["ownerReferences"] = owners
+    finalizers = list(metadata.get("finalizers") or [])
+    added = [each for each in desired.finalizers if each not in finalizers]
+    if added and not metadata.get("deletionTimestamp"):
+        metadata["finalizers"] = finalizers + added
     body = {**existing, "metadata": metadata, "data": _encoded(data)}
     if es.spec.target.immutable:
         body["immutable"] = True
     return body
+
+
+def _annotations(desired: Desired) -> dict[str, str]:
+    annotations = {key: value for key, value in desired.annotations.items() if key not in _NOT_COPIED}
+    if desired.inputs:
+        annotations[INPUTS] = desired.inputs
+    return annotations
+
+
+def _repeated(desired: Desired, existing: Mapping[str, Any], held: Mapping[str, bytes]) -> Desired:
+    """What was made from the same inputs before stays, if nobody touched it: random values change with them only."""
+    metadata = existing["metadata"]
+    annotations = metadata.get("annotations") or {}
+    made_before = desired.inputs and annotations.get(INPUTS) == desired.inputs
+    if not made_before or not is_intact(existing) or not desired.data.keys() <= held.keys():
+        return desired
+    labels = metadata.get("labels") or {}
+    return replace(
+        desired,
+        data={key: held[key] for key in desired.data},
+        labels={key: labels.get(key, value) for key, value in desired.labels.items()},
+        annotations={key: annotations.get(key, value) for key, value in desired.annotations.items()},
+    )
+
+
+def _refuse_other_type(es: ExternalSecret, desired: Desired, existing: Mapping[str, Any]) -> None:
+    there = existing.get("type") or "Opaque"
+    if desired.type and desired.type != there:
+        raise BadSpec(
+            f'Secret "{es.target_name}" is of type {there}, and the type of a Secret cannot be changed to '
+            f"{desired.type}",
+            remedy="delete the Secret to have it made anew, or correct spec.target.template.type",
+        )
 
 
 def _labels(es: ExternalSecret, desired: Desired, kept: Mapping[str, str]) -> dict[str, str]:
@@ -255,6 +302,7 @@ def _essence(body: Mapping[str, Any]) -> tuple[Any, ...]:
         metadata.get("labels") or {},
         metadata.get("annotations") or {},
         metadata.get("ownerReferences") or [],
+        metadata.get("finalizers") or [],
         body.get("data") or {},
         bool(body.get("immutable")),
     )

@@ -59,6 +59,29 @@ class StoreCredentials:
         data: Mapping[str, str] = found.get("data") or {}
         return base64.b64decode(_entry(data, key, SECRETS.kind, namespace, selector.name, where))
 
+    async def labelled_secret(
+        self, selector: SecretKeySelector, *, where: str, label: tuple[str, str]
+    ) -> Mapping[str, bytes]:
+        """See ``ports.Credentials``."""
+        if not selector.name:
+            raise BadSpec(f"{where}.name is empty", remedy="name the Secret")
+        namespace = self._namespace(selector.namespace, where)
+        found = await self._get(SECRETS, namespace, selector.name, where)
+        name, value = label
+        if (found["metadata"].get("labels") or {}).get(name) != value:
+            raise BadSpec(
+                f'{where}: Secret "{namespace}/{selector.name}" does not carry the label {name}: {value}',
+                remedy="set it, if the Secret is meant for this use",
+            )
+        data: Mapping[str, str] = found.get("data") or {}
+        return {key: base64.b64decode(text) for key, text in data.items()}
+
+    async def config_map(self, name: str, key: str, *, namespace: str | None, where: str) -> str:
+        """See ``ports.Credentials``."""
+        place = self._namespace(namespace, where)
+        found = await self._get(CONFIG_MAPS, place, name, where)
+        return _entry(found.get("data") or {}, key, CONFIG_MAPS.kind, place, name, where)
+
     async def ca_bundle(self, bundle: str | None, provider: CAProvider | None, *, where: str) -> bytes | None:
         """See ``ports.Credentials``."""
         if bundle:
@@ -101,7 +124,7 @@ class StoreCredentials:
         annotations: Mapping[str, str] = found["metadata"].get("annotations") or {}
         return annotations
 
-    async def own_token(self) -> str:
+    async def permit_own_identity(self) -> None:
         """See ``ports.Credentials``."""
         if self._store.kind == "SecretStore" and not self._lend_own_token:
             # Its author names the server, and would be sent the token of an account that reads every Secret.
@@ -109,6 +132,10 @@ class StoreCredentials:
                 "a SecretStore may not log in with Keyferry's own ServiceAccount",
                 remedy="name one of its namespace in serviceAccountRef, or a token in secretRef",
             )
+
+    async def own_token(self) -> str:
+        """See ``ports.Credentials``."""
+        await self.permit_own_identity()
         try:
             return self._own_token.read_text(encoding="utf-8").strip()
         except OSError:

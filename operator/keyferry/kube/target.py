@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from keyferry.errors import BadSpec, Conflict, NotReady, NotThere
 from keyferry.kube.client import EXTERNAL_SECRETS, SECRETS, Kube, ObjectKey
 from keyferry.kube.managed import ManagedSecrets
 from keyferry.kube.plan import Desired, plan
-from keyferry.shape.hashes import created_by, field_manager, object_hash
+from keyferry.shape.hashes import created_by, field_manager
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,21 @@ class Applied:
     blocked: BadSpec | None = None
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Order:
+    """A Secret to bring about. ``inputs`` is a hash of all that ``make`` makes it from, so that it need not be made."""
+
+    inputs: bytes
+    make: Callable[[], Awaitable[Desired]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """The Secret that an ExternalSecret was last found to be in step with, and what was desired then."""
+    """The Secret that an ExternalSecret was last found to be in step with, and what it was made from."""
 
     uid: str
     version: str
-    desired: bytes
+    order: bytes
 
 
 class Targets:
@@ -44,18 +52,19 @@ class Targets:
         self._adopt = adopt
         self._last: dict[ObjectKey, _Last] = {}
 
-    async def apply(self, key: ObjectKey, es: ExternalSecret, desired: Desired) -> Applied:
+    async def apply(self, key: ObjectKey, es: ExternalSecret, order: Order) -> Applied:
         """Create or update the target Secret as its creation policy says.
 
-        Raises ``BadSpec`` where the rules or the API server forbid the write, ``Conflict`` where the Secret changed
-        meanwhile, ``NotReady`` in a namespace that is going away, ``Denied`` and ``Unreachable``.
+        Raises what ``order.make`` raises, ``BadSpec`` where the rules or the API server forbid the write, ``Conflict``
+        where the Secret changed meanwhile, ``NotReady`` in a namespace that is going away, ``Denied`` and
+        ``Unreachable``.
         """
-        fingerprint = _fingerprint(es, desired)
+        fingerprint = _fingerprint(es, order)
         seen = self._managed.get(es.metadata.namespace, es.target_name)
         if seen is not None and self._last.get(key) == _Last(seen.uid, seen.version, fingerprint):
             return Applied("unchanged")
         existing = await self._kube.get(SECRETS, es.metadata.namespace, es.target_name)
-        steps = plan(es, desired, existing, adopt=self._adopt)
+        steps = plan(es, await order.make(), existing, adopt=self._adopt)
         if steps.action == "missing":
             return Applied("missing")
         manager = field_manager(es.metadata.name)
@@ -132,16 +141,13 @@ class Targets:
         self._last.pop(key, None)
 
 
-def _fingerprint(es: ExternalSecret, desired: Desired) -> bytes:
+def _fingerprint(es: ExternalSecret, order: Order) -> bytes:
     target = es.spec.target
     parts = (
         es.metadata.uid,
         es.target_name,
         es.spec.target.creation_policy,
         bool(target.immutable),
-        object_hash(desired.data),
-        dict(desired.labels),
-        dict(desired.annotations),
-        desired.type,
+        order.inputs.hex(),
     )
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()
+    return hashlib.sha256(orjson.dumps(parts)).digest()

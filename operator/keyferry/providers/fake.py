@@ -51,6 +51,11 @@ class Fake:
     Config: ClassVar[type[Model]] = FakeConfig
 
     def __init__(self, config: FakeConfig) -> None:
+        """Raises ``BadSpec`` for an item without key or value."""
+        for position, item in enumerate(config.data):
+            for field in ("key", "value"):
+                if not getattr(item, field):
+                    raise BadSpec(f"provider.fake.data[{position}].{field} must be set")
         self._values = {(item.key, item.version or ""): item.value.encode() for item in config.data}
         self._validation_result = config.validation_result or 0
 
@@ -59,10 +64,6 @@ class Fake:
         """See ``Provider.open``. Raises ``BadSpec`` for an item without key or value."""
         if not isinstance(config, FakeConfig):
             raise TypeError(type(config))
-        for position, item in enumerate(config.data):
-            for field in ("key", "value"):
-                if not getattr(item, field):
-                    raise BadSpec(f"provider.fake.data[{position}].{field} must be set")
         return cls(config)
 
     async def read(self, refs: Sequence[Ref]) -> Mapping[Ref, Fetched | KeyferryError]:

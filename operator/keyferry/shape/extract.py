@@ -15,7 +15,7 @@ from keyferry.ports import Fetched, Layout
 from keyferry.shape import gjson, jsontext
 from keyferry.shape.gojson import dumps, float_text
 
-__all__ = ["many", "one"]
+__all__ = ["many", "one", "written"]
 
 _NAMES_SHOWN = 3
 _NAME_LENGTH = 64
@@ -79,7 +79,7 @@ def many(
         place = f'property "{property}" of "{key}"' if property else f'"{key}"'
         raise BadValue(f"{place} is not a JSON object", remedy="extract needs one; read a single value with spec.data")
     if layout.form == "object":
-        return {name: _written(member) for name, member in decoded.items()}
+        return {name: written(member) for name, member in decoded.items()}
     if layout.form == "keyed" and property:
         return {name: dumps(member, html=False) for name, member in decoded.items()}
     return {name: _as_it_stands(raw) for name, raw in _members(value)}
@@ -94,7 +94,7 @@ def _one(document: bytes | Mapping[str, bytes], wanted: str, layout: Layout, *, 
         if not isinstance(decoded, dict):
             raise BadValue("the value is not a JSON object")
         document = dumps(decoded)
-    if not wanted:
+    if not wanted or layout.paths == "asked":
         return document
     if metadata and (found := _of_metadata(jsontext.loads(document), wanted)) is not None:
         return found
@@ -111,7 +111,7 @@ def _looks(layout: Layout, decoded: Any) -> tuple[Callable[[bytes, str], bytes |
     if layout.form == "object":
 
         def literal_member(_document: bytes, wanted: str) -> bytes | None:
-            return _written(decoded[wanted]) if wanted in decoded else None
+            return written(decoded[wanted]) if wanted in decoded else None
 
         literal = exact = literal_member
     match layout.paths:
@@ -121,7 +121,7 @@ def _looks(layout: Layout, decoded: Any) -> tuple[Callable[[bytes, str], bytes |
             return _path, literal
         case "path-only":
             return (_path,)
-        case "literal-only":
+        case "literal-only" | "asked":
             return (exact,)
 
 
@@ -159,7 +159,7 @@ def _of_metadata(decoded: Any, wanted: str) -> bytes | None:
     if not isinstance(decoded, dict):
         return None
     if wanted in decoded:
-        return _written(decoded[wanted], html=False)
+        return written(decoded[wanted], html=False)
     head, _, rest = wanted.partition(".")
     within = decoded.get(head)
     if isinstance(within, dict):
@@ -169,8 +169,8 @@ def _of_metadata(decoded: Any, wanted: str) -> bytes | None:
     return None
 
 
-def _written(value: Any, *, html: bool = True) -> bytes:
-    """A decoded value as ESO's Vault provider writes it: strings as they are, null empty, the rest as Go does."""
+def written(value: Any, *, html: bool = True) -> bytes:
+    """A decoded value as ESO's ``GetByteValue`` writes it: strings as they are, null empty, the rest as Go does."""
     match value:
         case None:
             return b""

@@ -7,12 +7,11 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-import re2
-
 from keyferry.api.externalsecret import ConversionStrategy
 from keyferry.errors import BadSpec, BadValue
+from keyferry.shape import goregexp
 
-__all__ = ["compile_name", "convert", "validate"]
+__all__ = ["compile_name", "compiled", "convert", "validate"]
 
 MAX_KEY = 253
 """Bytes that Kubernetes allows in a key of a Secret."""
@@ -73,17 +72,18 @@ def compile_name(pattern: str) -> Callable[[str], bool]:
 
     Raises ``BadSpec`` with RE2's reason where the pattern does not compile.
     """
-    options = re2.Options()
-    # RE2 writes to the process's stderr of its own accord.
-    options.log_errors = False
+    return compiled(pattern).found
+
+
+def compiled(pattern: str) -> goregexp.Regexp:
+    """A regular expression of a manifest. Raises ``BadSpec`` with the reason where it does not compile."""
     try:
-        compiled = re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0].decode("utf-8", "replace")
+        return goregexp.compile_pattern(pattern)
+    except goregexp.RegexpError as error:
+        reason = error.detail.removeprefix("error parsing regexp: ")
         raise BadSpec(
             f'the regular expression "{pattern}" does not compile: {reason}', remedy="use RE2 syntax"
         ) from None
-    return lambda name: compiled.search(name) is not None
 
 
 def _converted(character: str, strategy: ConversionStrategy | None) -> str:

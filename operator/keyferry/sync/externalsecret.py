@@ -12,13 +12,13 @@ from keyferry.errors import BadSpec, KeyferryError, NotReady
 from keyferry.kube.client import ObjectKey
 from keyferry.kube.dependencies import Dependencies
 from keyferry.kube.managed import ManagedSecrets
-from keyferry.kube.plan import Desired
 from keyferry.kube.record import Note
-from keyferry.kube.target import Applied, Targets
+from keyferry.kube.target import Applied, Order, Targets
 from keyferry.sync import schedule
 from keyferry.sync.gather import Gathered, GatherFailed, Reader, gather
 from keyferry.sync.outcome import Outcome, retry_delay
 from keyferry.sync.stores import Cluster, Gate, references
+from keyferry.sync.template import Templates
 
 FINALIZER = "externalsecrets.external-secrets.io/externalsecret-cleanup"
 """ESO's finalizer. Keyferry sets none; of objects taken over it does what the finalizer asks for, and takes it off."""
@@ -49,6 +49,7 @@ class ExternalSecrets:
         targets: Targets,
         managed: ManagedSecrets,
         dependencies: Dependencies,
+        templates: Templates,
         *,
         now: Callable[[], dt.datetime],
     ) -> None:
@@ -58,6 +59,7 @@ class ExternalSecrets:
         self._targets = targets
         self._managed = managed
         self._dependencies = dependencies
+        self._templates = templates
         self._now = now
         self._refreshed: dict[ObjectKey, _Refreshed] = {}
 
@@ -76,7 +78,7 @@ class ExternalSecrets:
         except KeyferryError as error:
             return _failure(es, error, failures)
         if due.cause in {"none", "closed"} and not (due.cause == "none" and _is_failing(es)):
-            return _confirmed(es, due.delay)
+            return await self._rest(key, es, due, failures)
         notes = tuple(
             Note("Warning", "InvalidSyncWindow", text, lasting=True) for text in problems(es.spec.sync_windows)
         )
@@ -108,7 +110,18 @@ class ExternalSecrets:
         self._targets.forget(key)
         self._dependencies.forget(key)
 
+    async def _rest(self, key: ObjectKey, es: ExternalSecret, due: schedule.Due, failures: int) -> Outcome:
+        """Nothing is due. After a restart, the objects that hold templates are looked out for again."""
+        if es.spec.refresh_policy != "CreatedOnce" and set(self._templates.sources(es)) - self._dependencies.of(key):
+            try:
+                await self._templates.watch(key, es)
+            except KeyferryError as error:
+                return _failure(es, error, failures)
+        return _confirmed(es, due.delay)
+
     def _due(self, key: ObjectKey, es: ExternalSecret) -> schedule.Due:
+        if es.spec.refresh_policy != "CreatedOnce" and self._dependencies.is_stale(key) and _has_synced(es):
+            return schedule.Due("changed")
         last = self._refreshed.get(key)
         refreshed = es.status.refresh_time
         if last is not None and last.uid == es.metadata.uid:
@@ -146,8 +159,14 @@ class ExternalSecrets:
             )
         _refuse_unusable(es)
         generations = self._generations(es)
-        gathered = await gather(es, lambda ref: self._gate.open(ref, es.metadata.namespace), self._reader)
-        notes = tuple(_absence(place) for place in gathered.absent)
+        self._dependencies.renew(key)
+        gathered = await gather(
+            es, lambda ref: self._gate.open(ref, es.metadata.namespace), self._reader, self._templates.rename
+        )
+        notes = (
+            *(_absence(place) for place in gathered.absent),
+            *(Note("Warning", "KeysCollide", text, lasting=True) for text in gathered.collisions),
+        )
         outcome = await self._bring_about(key, es, gathered)
         self._refreshed[key] = _Refreshed(es.metadata.uid, started, generations)
         return outcome.refreshed_at(started, schedule.version_of(es), delay=schedule.next_refresh(es), notes=notes)
@@ -160,7 +179,7 @@ class ExternalSecrets:
             return _in_step("secret retained due to DeletionPolicy=Retain")
         if es.spec.target.creation_policy == _WRITES_NOTHING:
             return _in_step("secret synced")
-        applied = await self._apply(key, es, desired(es, gathered.data))
+        applied = await self._apply(key, es, await self._templates.order(key, es, gathered.data))
         if applied.action == "missing":
             return Outcome(
                 "success",
@@ -181,16 +200,16 @@ class ExternalSecrets:
             notes += [Note("Normal", "Deleted", f'secret "{name}" deleted because it was orphaned') for name in orphans]
         return _in_step("secret synced", notes=tuple(notes)).with_status({"binding": {"name": es.target_name}})
 
-    async def _apply(self, key: ObjectKey, es: ExternalSecret, wanted: Desired) -> Applied:
-        applied = await self._targets.apply(key, es, wanted)
+    async def _apply(self, key: ObjectKey, es: ExternalSecret, order: Order) -> Applied:
+        applied = await self._targets.apply(key, es, order)
         if applied.action == "missing":
             since = self._dependencies.expect(key, _target(es))
             # It may have come before anybody looked out for it.
-            applied = await self._targets.apply(key, es, wanted)
+            applied = await self._targets.apply(key, es, order)
             if applied.action == "missing":
                 self._dependencies.depend(key, _target(es), "", since)
                 return applied
-        self._dependencies.forget(key)
+            self._dependencies.keep(key, self._templates.sources(es))
         return applied
 
     async def _delete(self, es: ExternalSecret) -> Outcome:
@@ -222,11 +241,6 @@ class ExternalSecrets:
         return Outcome.skipped()
 
 
-def desired(es: ExternalSecret, data: dict[str, bytes]) -> Desired:
-    """The Secret without a template: the data as read, with the labels and annotations of the ExternalSecret."""
-    return Desired(data=data, labels=es.metadata.labels, annotations=es.metadata.annotations)
-
-
 def _target(es: ExternalSecret) -> ObjectKey:
     return ObjectKey("Secret", es.metadata.namespace, es.target_name)
 
@@ -236,10 +250,6 @@ def _refuse_unusable(es: ExternalSecret) -> None:
         raise BadSpec(
             "invalid generic target: spec.target.manifest is not served by this version of Keyferry",
             remedy="leave it out to have a Secret made",
-        )
-    if es.spec.target.template is not None:
-        raise BadSpec(
-            "spec.target.template is not served by this version of Keyferry", remedy="leave it out to copy the data"
         )
     if es.spec.duplicate_keys:
         raise BadSpec(
@@ -254,6 +264,10 @@ def _in_step(message: str, *, notes: tuple[Note, ...] = ()) -> Outcome:
 
 def _absence(place: str) -> Note:
     return Note("Normal", "MissingProviderSecret", f"secret does not exist at provider using {place}", lasting=True)
+
+
+def _has_synced(es: ExternalSecret) -> bool:
+    return bool(es.status.synced_resource_version)
 
 
 def _is_failing(es: ExternalSecret) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from keyferry.api.externalsecret import DataFrom, ExternalSecret, Find, RemoteRef, SecretStoreRef
+from keyferry.api.externalsecret import DataFrom, ExternalSecret, Find, RemoteRef, Rewrite, SecretStoreRef
 from keyferry.api.store import SecretStore
 from keyferry.errors import BadSpec, BadValue, ClusterUnavailable, KeyferryError, NotThere, Unreachable
 from keyferry.kube.client import ObjectKey
@@ -36,6 +36,16 @@ class Reader(Protocol):
         ...
 
 
+class Rename(Protocol):
+    """Carries out ``rewrite``."""
+
+    async def __call__(
+        self, values: Mapping[str, bytes], steps: Sequence[Rewrite]
+    ) -> tuple[dict[str, bytes], list[str]]:
+        """The values under their new keys, and what to tell of keys that became one."""
+        ...
+
+
 class StoreLookup(Protocol):
     """Finds the store of an entry."""
 
@@ -44,12 +54,18 @@ class StoreLookup(Protocol):
         ...
 
 
+Told = Callable[[str, str, Mapping[str, bytes]], None]
+"""Hears the place of an entry, a stage, and what the entry gives there: for those who explain."""
+
+
 @dataclass(slots=True)
 class Gathered:
-    """The map that was made, and the entries that are absent in their store."""
+    """The map that was made, the entries that are absent in their store, and what got lost."""
 
     data: dict[str, bytes] = field(default_factory=dict, repr=False)
     absent: list[str] = field(default_factory=list)
+    collisions: list[str] = field(default_factory=list)
+    """Keys that a rewrite made one, with different values."""
 
 
 class GatherFailed(Exception):
@@ -68,13 +84,16 @@ class _Entry:
     wanted: RemoteRef | Find
     secret_key: str = ""
     query: Query | None = None
+    rewrite: tuple[Rewrite, ...] = ()
 
-    @property
-    def ref(self) -> Ref | None:
+    def ref(self, layout: Layout) -> Ref | None:
         if isinstance(self.wanted, Find):
             return None
         return Ref(
-            key=self.wanted.key, version=self.wanted.version or "", metadata=self.wanted.metadata_policy == "Fetch"
+            key=self.wanted.key,
+            version=self.wanted.version or "",
+            metadata=self.wanted.metadata_policy == "Fetch",
+            property=(self.wanted.property or "") if layout.paths == "asked" else "",
         )
 
 
@@ -85,8 +104,16 @@ class _Answers:
     found: Mapping[Query, Mapping[str, Fetched | KeyferryError] | KeyferryError]
 
 
-async def gather(es: ExternalSecret, lookup: StoreLookup, reader: Reader) -> Gathered:
-    """The data of the ExternalSecret's Secret.
+async def gather(
+    es: ExternalSecret,
+    lookup: StoreLookup,
+    reader: Reader,
+    rename: Rename,
+    told: Told = lambda _place, _stage, _values: None,
+) -> Gathered:
+    """The data of the ExternalSecret's Secret, before any template.
+
+    ``told`` hears of every entry what it gave when it was ``read``, ``rewritten`` and ``taken``.
 
     Raises ``GatherFailed``. An entry that is absent in its store fails under the deletion policy Retain only.
     """
@@ -104,9 +131,12 @@ async def gather(es: ExternalSecret, lookup: StoreLookup, reader: Reader) -> Gat
     for entry in entries if not failures else ():
         answer = answers[entry.store.metadata.uid]
         try:
-            if isinstance(answer, KeyferryError):
-                raise answer.copy()
-            gathered.data.update(_values(entry, answer))
+            values = _values(entry, answer)
+            told(entry.place, "read", values)
+            if not entry.secret_key:
+                values, lost = await _shaped(values, entry, rename, told)
+                gathered.collisions += lost
+            gathered.data.update(values)
         except NotThere as error:
             if retain:
                 failures.append(_told(entry.place, error.within(_named(entry.store))))
@@ -149,17 +179,15 @@ def _entries(es: ExternalSecret, lookup: StoreLookup) -> list[tuple[str, _Entry 
 def _from_entry(place: str, each: DataFrom, es: ExternalSecret, lookup: StoreLookup) -> _Entry:
     if each.source_ref is not None and each.source_ref.generator_ref is not None:
         raise BadSpec("sourceRef.generatorRef: generators are not served by this version of Keyferry")
-    if each.rewrite:
-        raise BadSpec("rewrite is not served by this version of Keyferry")
     store = lookup(_store_ref(each.source_ref.store_ref if each.source_ref else None, es))
     if each.extract is not None:
-        return _Entry(place, store, each.extract)
+        return _Entry(place, store, each.extract, rewrite=each.rewrite)
     if each.find is None:
         raise BadSpec("it names neither extract nor find", remedy="say what to read")
     pattern = each.find.name.regexp if each.find.name else None
     tags = None if each.find.tags is None else tuple(sorted(each.find.tags.items()))
     query = Query(path=each.find.path, name=pattern, tags=tags, matches=keys.compile_name(pattern or ""))
-    return _Entry(place, store, each.find, query=query)
+    return _Entry(place, store, each.find, query=query, rewrite=each.rewrite)
 
 
 def _store_ref(own: SecretStoreRef | None, es: ExternalSecret) -> SecretStoreRef:
@@ -176,10 +204,10 @@ async def _ask(entries: Sequence[_Entry], caller: str, reader: Reader) -> dict[s
 
 async def _ask_store(entries: Sequence[_Entry], caller: str, reader: Reader) -> _Answers | KeyferryError:
     store = entries[0].store
-    refs = list(dict.fromkeys(entry.ref for entry in entries if entry.ref is not None))
     queries = list(dict.fromkeys(entry.query for entry in entries if entry.query is not None))
     try:
         layout = reader.layout(store)
+        refs = [ref for ref in dict.fromkeys(entry.ref(layout) for entry in entries) if ref is not None]
         documents = await reader.read(store, caller, refs) if refs else {}
     except KeyferryError as error:
         return error
@@ -192,12 +220,14 @@ async def _ask_store(entries: Sequence[_Entry], caller: str, reader: Reader) -> 
     return _Answers(layout, documents, found)
 
 
-def _values(entry: _Entry, answers: _Answers) -> dict[str, bytes]:
-    """What one entry adds to the map. Raises a KeyferryError."""
+def _values(entry: _Entry, answers: _Answers | KeyferryError) -> dict[str, bytes]:
+    """What one entry asks for: a single value decoded under its key, or several as read. Raises a KeyferryError."""
+    if isinstance(answers, KeyferryError):
+        raise answers.copy()
     wanted = entry.wanted
     if isinstance(wanted, Find):
-        return _found(wanted, entry, answers)
-    ref = entry.ref
+        return _found(entry, answers)
+    ref = entry.ref(answers.layout)
     if ref is None:
         return {}
     document = answers.documents[ref]
@@ -208,11 +238,10 @@ def _values(entry: _Entry, answers: _Answers) -> dict[str, bytes]:
         data = {entry.secret_key: decode.decode(value, wanted.decoding_strategy)}
         decode.check_null_bytes(data, wanted.null_byte_policy)
         return data
-    spread = extract.many(document, wanted.property or "", answers.layout, key=wanted.key, metadata=ref.metadata)
-    return _shaped(spread, wanted)
+    return extract.many(document, wanted.property or "", answers.layout, key=wanted.key, metadata=ref.metadata)
 
 
-def _found(wanted: Find, entry: _Entry, answers: _Answers) -> dict[str, bytes]:
+def _found(entry: _Entry, answers: _Answers) -> dict[str, bytes]:
     if entry.query is None:
         return {}
     found = answers.found[entry.query]
@@ -226,12 +255,24 @@ def _found(wanted: Find, entry: _Entry, answers: _Answers) -> dict[str, bytes]:
         if isinstance(document, KeyferryError):
             raise document.within(f'"{name}"')
         values[name] = extract.one(document, "", answers.layout, key=name)
-    return _shaped(values, wanted)
+    return values
 
 
-def _shaped(values: Mapping[str, bytes], wanted: RemoteRef | Find) -> dict[str, bytes]:
-    """Several values under keys that a Secret can have, decoded."""
-    named = keys.validate(keys.convert(values, wanted.conversion_strategy))
+async def _shaped(
+    values: Mapping[str, bytes], entry: _Entry, rename: Rename, told: Told
+) -> tuple[dict[str, bytes], list[str]]:
+    """Several values under keys that a Secret can have, decoded; and the keys that a rewrite made one.
+
+    Keys that were rewritten are not converted.
+    """
+    wanted = entry.wanted
+    lost: list[str] = []
+    if entry.rewrite:
+        values, lost = await rename(values, entry.rewrite)
+        told(entry.place, "rewritten", values)
+    else:
+        values = keys.convert(values, wanted.conversion_strategy)
+    named = keys.validate(values)
     decoded = {}
     for key, value in named.items():
         try:
@@ -239,7 +280,8 @@ def _shaped(values: Mapping[str, bytes], wanted: RemoteRef | Find) -> dict[str, 
         except BadValue as error:
             raise error.within(f'key "{key}"') from None
     decode.check_null_bytes(decoded, wanted.null_byte_policy)
-    return decoded
+    told(entry.place, "taken", decoded)
+    return decoded, [f"{entry.place}: {text}" for text in lost]
 
 
 def _key(store: SecretStore) -> ObjectKey:

@@ -21,6 +21,7 @@ def secret(body: Json) -> Json:
         "labels": metadata.get("labels") or {},
         "annotations": metadata.get("annotations") or {},
         "owners": [_owner(each) for each in metadata.get("ownerReferences") or ()],
+        "finalizers": metadata.get("finalizers") or [],
         "managers": sorted({entry["manager"] for entry in metadata.get("managedFields") or ()}),
     }
 

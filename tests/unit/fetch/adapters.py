@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Self
 
+from keyferry.addresses import Addresses
 from keyferry.api.common import Model, SecretKeySelector
 from keyferry.api.store import SecretStore
 from keyferry.fetch.pool import Pool
@@ -91,6 +92,12 @@ class Opener:
 
     def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:
         return lambda _call: nullcontext()
+
+    def fill(self, template: str, values: Mapping[str, Mapping[str, str]]) -> str:
+        return template
+
+    def addresses(self, identity: StoreIdentity) -> Addresses:
+        return Addresses(everything=True)
 
 
 async def answer_all(refs: Sequence[Ref]) -> Mapping[Ref, Any]:

@@ -168,3 +168,33 @@ def _deliver(dependencies: Dependencies, version: str) -> None:
         dependencies.seen(KEY, at(version))
     else:
         dependencies.gone(KEY)
+
+
+@virtual
+async def test_a_dependent_is_stale_from_a_change_until_it_is_built_anew() -> None:
+    dependencies, _ = make()
+    dependencies.depend(STORE, KEY, "5", dependencies.expect(STORE, KEY))
+    assert not dependencies.is_stale(STORE)
+    dependencies.seen(KEY, at("6"))
+    assert dependencies.is_stale(STORE)
+    assert not dependencies.is_stale(OTHER)
+    dependencies.renew(STORE)
+    assert not dependencies.is_stale(STORE)
+    await dependencies.aclose()
+
+
+@virtual
+async def test_what_a_dependent_was_not_built_from_any_more_is_not_looked_after() -> None:
+    dependencies, told = make()
+    second = ObjectKey("ConfigMap", "team", "forms")
+    for key in (KEY, second):
+        dependencies.depend(STORE, key, "5", dependencies.expect(STORE, key))
+    dependencies.depend(OTHER, KEY, "5", dependencies.expect(OTHER, KEY))
+    dependencies.keep(STORE, [second])
+    assert dependencies.of(STORE) == {second}
+    dependencies.seen(KEY, at("6"))
+    assert told == [OTHER]
+    assert not dependencies.is_unread(KEY)
+    dependencies.keep(OTHER, [])
+    assert dependencies.is_unread(KEY)
+    await dependencies.aclose()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keyferry.errors import BadSpec
 from keyferry.kube.managed import CREATED_BY, DATA_HASH, MANAGED, data_of, is_intact
-from keyferry.kube.plan import ADOPT, Desired, plan
+from keyferry.kube.plan import ADOPT, INPUTS, Desired, plan
 from keyferry.shape.hashes import created_by, field_manager
 from tests.support.objects import es, managed_fields, secret_body
 
@@ -204,3 +204,52 @@ def test_a_secret_over_a_mebibyte_is_refused_by_the_names_of_its_largest_keys() 
 def test_neither_a_plan_nor_what_is_desired_shows_a_value() -> None:
     desired = wanted(key=b"canary-c0ffee")
     assert "canary" not in repr(desired) + repr(plan(es(), desired, None, adopt=False))
+
+
+def test_a_type_is_set_once_and_never_changed() -> None:
+    typed = Desired({"key": b"v"}, {}, {}, type="example.org/token")
+    made = plan(es(), typed, None, adopt=False).body
+    assert made is not None
+    assert made["type"] == "example.org/token"
+    assert plan(es(), typed, {**secret_body(), "type": "example.org/token"}, adopt=False).action == "replace"
+    with pytest.raises(BadSpec, match="is of type Opaque, and the type of a Secret cannot be changed"):
+        plan(es(), typed, secret_body(), adopt=False)
+    kept = plan(es(), wanted(key=b"v"), {**secret_body(), "type": "example.org/token"}, adopt=False).body
+    assert kept is not None
+    assert kept["type"] == "example.org/token"
+
+
+def test_finalizers_are_added_and_none_is_taken_away() -> None:
+    desired = Desired({"key": b"v"}, {}, {}, finalizers=("example.org/a", "example.org/b"))
+    made = plan(es(), desired, None, adopt=False).body
+    assert made is not None
+    assert made["metadata"]["finalizers"] == ["example.org/a", "example.org/b"]
+    body = secret_body(finalizers=["example.org/z", "example.org/a"])
+    after = plan(es(), desired, body, adopt=False).body
+    assert after is not None
+    assert after["metadata"]["finalizers"] == ["example.org/z", "example.org/a", "example.org/b"]
+    again = plan(es(), wanted(key=b"v"), after, adopt=False).body
+    assert again is not None
+    assert again["metadata"]["finalizers"] == after["metadata"]["finalizers"]
+    leaving = plan(es(), desired, secret_body(deletionTimestamp="2030-01-01T00:00:00Z"), adopt=False).body
+    assert leaving is not None
+    assert "finalizers" not in leaving["metadata"]
+
+
+def test_what_was_made_from_the_same_inputs_stays_until_somebody_touches_it() -> None:
+    def drawn(value: bytes, inputs: str, **more: bytes) -> Desired:
+        return Desired({"key": value, **more}, {"l": value.decode()}, {"a": value.decode()}, inputs=inputs)
+
+    first = plan(es(), drawn(b"1", "x"), None, adopt=False).body
+    assert first is not None
+    assert first["metadata"]["annotations"][INPUTS] == "x"
+    assert plan(es(), drawn(b"2", "x"), first, adopt=False).action == "keep"
+    for other in (drawn(b"2", "y"), drawn(b"2", "x", more=b"3"), wanted(key=b"2")):
+        after = plan(es(), other, first, adopt=True).body
+        assert after is not None
+        assert data_of(after)["key"] == b"2"
+        assert after["metadata"]["annotations"].get(INPUTS, "") in {other.inputs, "x"}
+    touched = {**first, "data": {"key": "OQ=="}}
+    mended = plan(es(), drawn(b"2", "x"), touched, adopt=True).body
+    assert mended is not None
+    assert data_of(mended)["key"] == b"2"

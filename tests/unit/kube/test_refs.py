@@ -53,9 +53,8 @@ class World:
     def __init__(self) -> None:
         self.server = MemoryKube()
         for namespace in NAMESPACES:
-            self.server.put(
-                SECRETS, secret_body("login", namespace, data={"token": namespace.encode(), "ca.crt": PEM, "x": CANARY})
-            )
+            data = {"token": namespace.encode(), "ca.crt": PEM, "x": CANARY}
+            self.server.put(SECRETS, secret_body("login", namespace, data=data, labels={"use": "this"}))
             body = {"metadata": {"name": "login", "namespace": namespace, "annotations": {"from": namespace}}}
             self.server.put(CONFIG_MAPS, {**body, "data": {"ca.crt": PEM.decode()}})
             self.server.put(SERVICE_ACCOUNTS, body)
@@ -91,19 +90,24 @@ async def use(credentials: StoreCredentials, what: str, namespace: str | None) -
     if what == "secret":
         selector = SecretKeySelector(name="login", namespace=namespace, key="token")
         await credentials.secret(selector, where="spec.auth")
+    elif what == "labelled":
+        selector = SecretKeySelector(name="login", namespace=namespace)
+        await credentials.labelled_secret(selector, where="spec.auth", label=("use", "this"))
     elif what == "token":
         selected = ServiceAccountSelector(name="login", namespace=namespace)
         await credentials.service_account_token(selected, where="spec.auth")
     elif what == "annotations":
         selected = ServiceAccountSelector(name="login", namespace=namespace)
         await credentials.service_account_annotations(selected, where="spec.auth")
+    elif what == "config map":
+        await credentials.config_map("login", "ca.crt", namespace=namespace, where="spec.auth")
     else:
         kind = "Secret" if what == "ca secret" else "ConfigMap"
         provider = CAProvider(type=kind, name="login", namespace=namespace)
         await credentials.ca_bundle(None, provider, where="spec.ca")
 
 
-SELECTORS = ("secret", "token", "annotations", "ca secret", "ca config map")
+SELECTORS = ("secret", "labelled", "config map", "token", "annotations", "ca secret", "ca config map")
 
 
 @pytest.mark.parametrize(
@@ -242,5 +246,22 @@ async def test_a_namespaced_store_is_lent_the_own_token_only_where_an_administra
     path.write_text("own")
     with pytest.raises(BadSpec, match="may not log in with Keyferry's own ServiceAccount"):
         await world.credentials("SecretStore", "", path).own_token()
+    with pytest.raises(BadSpec, match="may not log in with Keyferry's own ServiceAccount"):
+        await world.credentials("SecretStore", "", path).permit_own_identity()
+    await world.credentials("ClusterSecretStore", "", path).permit_own_identity()
     assert await world.credentials("SecretStore", "", path, lend=True).own_token() == "own"
     await world.dependencies.aclose()
+
+
+@virtual
+async def test_a_secret_without_the_label_is_not_given_out() -> None:
+    credentials = World().credentials("SecretStore", "home")
+    selector = SecretKeySelector(name="login")
+    assert (await credentials.labelled_secret(selector, where="w", label=("use", "this")))["x"] == CANARY
+    for label in (("use", "that"), ("other", "this")):
+        with pytest.raises(BadSpec) as refused:
+            await credentials.labelled_secret(selector, where="w", label=label)
+        assert str(refused.value).startswith(
+            f'w: Secret "home/login" does not carry the label {label[0]}: {label[1]}: set it'
+        )
+        assert CANARY.decode() not in str(refused.value)

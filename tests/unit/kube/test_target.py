@@ -9,7 +9,7 @@ from keyferry.errors import BadSpec, Conflict, NotReady
 from keyferry.kube.client import EXTERNAL_SECRETS, SECRETS, ObjectKey
 from keyferry.kube.managed import CREATED_BY, MANAGED, ManagedSecrets
 from keyferry.kube.plan import Desired
-from keyferry.kube.target import Targets
+from keyferry.kube.target import Order, Targets
 from keyferry.kubehttp import KubeError
 from keyferry.shape.hashes import created_by
 from tests.support.memorykube import MemoryKube
@@ -20,8 +20,11 @@ KEY = ObjectKey("ExternalSecret", "team", "app")
 PATH = SECRETS.path("team", "app")
 
 
-def wanted(**data: bytes) -> Desired:
-    return Desired(data=data, labels={}, annotations={})
+def wanted(**data: bytes) -> Order:
+    async def make() -> Desired:
+        return Desired(data=data, labels={}, annotations={})
+
+    return Order(repr(data).encode(), make)
 
 
 def make() -> tuple[MemoryKube, ManagedSecrets, Targets]:

@@ -204,7 +204,7 @@ async def test_after_a_restart_what_is_fresh_is_neither_read_nor_written() -> No
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        ({"target": {"template": {}}}, "template is not served"),
+        ({"target": {"template": {"type": "bootstrap.kubernetes.io/token"}}}, "is not allowed"),
         ({"target": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}}}, "manifest is not served"),
         ({"data": [{"secretKey": "a", "remoteRef": {"key": "k"}}] * 2}, "duplicate secretKey found: a"),
         ({"refreshInterval": "-5m"}, "negative"),

@@ -12,6 +12,7 @@ from keyferry.kube.client import ObjectKey
 from keyferry.ports import Fetched, Layout, Query, Ref
 from keyferry.sync.gather import Gathered, GatherFailed, gather
 from tests.support.objects import es, store
+from tests.support.templates import rename
 from tests.support.virtual import virtual
 
 CANARY = "canary-c0ffee"
@@ -47,7 +48,7 @@ def lookup(ref: SecretStoreRef) -> SecretStore:
 
 
 async def gathered(one: ExternalSecret, reader: Reader) -> Gathered:
-    return await gather(one, lookup, reader)
+    return await gather(one, lookup, reader, rename)
 
 
 def entry(secret_key: str, key: str, store_name: str = "", **ref: Any) -> dict[str, Any]:
@@ -132,7 +133,10 @@ async def test_the_first_of_several_failures_is_told_with_the_number_of_the_othe
         ({"data": [entry("a", "nul", nullBytePolicy="Fail")]}, "null byte"),
         ({"data": [], "dataFrom": [{"extract": {"key": "x"}}]}, "JSON"),
         ({"data": [], "dataFrom": [{"find": {"name": {"regexp": "("}}}]}, "does not compile"),
-        ({"data": [], "dataFrom": [{"find": {}, "rewrite": [{"regexp": {"source": "a", "target": "b"}}]}]}, "rewrite"),
+        (
+            {"data": [], "dataFrom": [{"find": {}, "rewrite": [{"regexp": {"source": "(", "target": "b"}}]}]},
+            "rewrite[0]: the regular expression",
+        ),
         ({"data": [], "dataFrom": [{"sourceRef": {"storeRef": {"name": "s"}}}]}, "neither extract nor find"),
         (
             {"data": [], "dataFrom": [{"sourceRef": {"generatorRef": {"kind": "UUID", "name": "u"}}}]},
