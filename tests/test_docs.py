@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,8 @@ def test_every_login_of_a_provider_has_an_example(name: str) -> None:
         for method in (found["spec"]["provider"][name].get("auth") or {})
     }
     refused = re.findall(r"`auth\.([a-zA-Z]+)` is not served", page)
-    (model,) = [each for each in getattr(auth.annotation, "__args__", ()) if each is not type(None)]
+    kinds: tuple[Any, ...] = getattr(auth.annotation, "__args__", (auth.annotation,))
+    (model,) = [each for each in kinds if each is not type(None)]
     methods = {field.alias or key for key, field in model.model_fields.items()} - {"namespace"}
     assert methods == {*used, *refused} - {"namespace"}
 

@@ -8,6 +8,7 @@ by what they resolve to at the moment of the connection, so that no answer of a 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ _REFUSED = tuple(
 )
 
 
+_NUMERIC = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*\.?")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -53,6 +55,20 @@ class Addresses:
                     remedy="its address is the machine's own, a metadata service's or one that an administrator "
                     "refuses; an administrator can allow it, or use a ClusterSecretStore",
                 )
+
+    def check_literal(self, host: str) -> None:
+        """Raises ``Denied`` where a host is an address that must not be reached; names are judged when they resolve.
+
+        What only looks like an address in an old spelling (``127.1``, ``0x7f000001``, ``2130706433``) is refused:
+        resolvers take it for one, each in its own way.
+        """
+        bare = host.strip("[]")
+        try:
+            ipaddress.ip_address(bare.partition("%")[0])
+        except ValueError:
+            if not _NUMERIC.fullmatch(bare):
+                return
+        self.check(host, bare)
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:

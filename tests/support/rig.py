@@ -41,7 +41,7 @@ class _Opener:
     def credentials(self, identity: StoreIdentity) -> Credentials:
         return DictCredentials()
 
-    def provider(self, name: str) -> type[Provider]:
+    async def provider(self, name: str) -> type[Provider]:
         return load(name)
 
     def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:

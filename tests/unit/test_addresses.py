@@ -43,3 +43,18 @@ def test_a_store_of_an_administrator_reaches_everything() -> None:
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(Denied, match="no address that can be judged"):
         Addresses().check("x", "not an address")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "127.0.0.1.", "[::1]", "::1"]
+)
+def test_an_address_is_refused_however_it_is_spelt(host: str) -> None:
+    with pytest.raises(Denied):
+        Addresses().check_literal(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["hooks.example.org", "10.0.0.1", "[2001:db8::1]", "1.example.org", "0x7f.example", "beef"]
+)
+def test_names_and_other_addresses_pass_until_they_are_resolved(host: str) -> None:
+    Addresses().check_literal(host)

@@ -91,7 +91,16 @@ Namespace = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 
 
-class SecretKeySelector(Model):
+class CallersReference(Model):
+    """Base of references that, where they name no ``namespace``, mean that of a ClusterSecretStore's caller."""
+
+    @property
+    def of_caller(self) -> bool:
+        """Whether it depends on the caller what this means."""
+        return getattr(self, "namespace", None) is None
+
+
+class SecretKeySelector(CallersReference):
     """One key of a Secret."""
 
     name: ObjectName | None = None
@@ -102,7 +111,7 @@ class SecretKeySelector(Model):
     """Key in the Secret's data. Some fields have a default key."""
 
 
-class ServiceAccountSelector(Model):
+class ServiceAccountSelector(CallersReference):
     """A ServiceAccount."""
 
     name: ObjectName

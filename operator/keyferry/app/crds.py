@@ -18,7 +18,8 @@ from keyferry.api.common import Model, Rule
 from keyferry.api.externalsecret import ExternalSecret
 from keyferry.api.schema import Schema, structural_schema, validations
 from keyferry.api.store import ONE_BACKEND, SecretStore
-from keyferry.providers import REGISTRY, load
+from keyferry.errors import KeyferryError
+from keyferry.providers import REGISTRY, load, outsiders
 
 GROUP = "external-secrets.io"
 VERSIONS = ("v1", "v1beta1")
@@ -86,8 +87,18 @@ KINDS = (
 
 
 def definitions() -> dict[str, dict[str, Any]]:
-    """CustomResourceDefinitions by file name."""
-    provider = _provider_schema({name: structural_schema(load(name).Config) for name in REGISTRY})
+    """CustomResourceDefinitions by file name, with the providers of other packages that are installed here.
+
+    One that fails is told on standard error, and its settings stay without a schema.
+    """
+    served = {name: structural_schema(load(name).Config) for name in REGISTRY}
+    for name in outsiders():
+        try:
+            served[name] = structural_schema(load(name).Config)
+        except (KeyferryError, TypeError, ValueError) as error:
+            sys.stderr.write(f"{error}\n")
+            served[name] = _opaque(name)
+    provider = _provider_schema(served)
     return {f"{GROUP}_{kind.plural}.yaml": _definition(kind, provider) for kind in KINDS}
 
 

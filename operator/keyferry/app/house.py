@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,12 +74,17 @@ class _Opener:
     renderer: Renderer
     tenants: Addresses
     """What namespaced stores may reach."""
+    loaded: dict[str, type[Provider]] = field(default_factory=dict)
 
     def credentials(self, identity: StoreIdentity) -> Credentials:
         return StoreCredentials(self.kube, identity, self.dependencies, lend_own_token=self.lend_own_token)
 
-    def provider(self, name: str) -> type[Provider]:
-        return load(name)
+    async def provider(self, name: str) -> type[Provider]:
+        found = self.loaded.get(name)
+        if found is None:
+            # An SDK takes up to a second to import; others go on meanwhile.
+            found = self.loaded[name] = await asyncio.to_thread(load, name)
+        return found
 
     def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:
         return lambda call: self.metrics.observe(label, call)

@@ -158,7 +158,7 @@ class _Reader:
     def __init__(self, values: Mapping[str, Any] | None) -> None:
         self._values = values
 
-    def layout(self, store: SecretStore) -> Layout:
+    async def layout(self, store: SecretStore) -> Layout:
         """As the store's own provider answers properties."""
         return load(store.spec.provider_name).layout
 
@@ -166,7 +166,7 @@ class _Reader:
         """From the file, if there is one."""
         if self._values is None:
             return await _fake(store).read(refs)
-        return {ref: self._one(ref.key, self._values, self.layout(store)) for ref in refs}
+        return {ref: self._one(ref.key, self._values, await self.layout(store)) for ref in refs}
 
     async def find(self, store: SecretStore, caller: str, query: Query) -> Mapping[str, Fetched | KeyferryError]:  # noqa: ARG002 -- no store here asks who reads
         """By name only."""
@@ -176,7 +176,7 @@ class _Reader:
         if query.tags is not None:
             raise BadSpec("a file of values has no tags", remedy="give the values under find.name or find.path")
         names = (name for name in self._values if query.matches(name) and name.startswith(query.path or ""))
-        return {name: self._one(name, self._values, self.layout(store)) for name in names}
+        return {name: self._one(name, self._values, await self.layout(store)) for name in names}
 
     @staticmethod
     def _one(key: str, values: Mapping[str, Any], layout: Layout) -> Fetched | KeyferryError:

@@ -47,9 +47,9 @@ class Fetcher:
         self._batches: set[asyncio.Task[None]] = set()
         self._finds: Flight[tuple[int, Query], Mapping[str, Ref | Fetched]] = Flight()
 
-    def layout(self, store: SecretStore) -> Layout:
+    async def layout(self, store: SecretStore) -> Layout:
         """How the store's documents answer a property. Raises ``BadSpec`` for a provider that is not served."""
-        return self._pool.layout(store)
+        return await self._pool.layout(store)
 
     async def read(self, store: SecretStore, caller: str, refs: Collection[Ref]) -> dict[Ref, Answer]:
         """A document or an error for every ref. Raises a KeyferryError where the store cannot be used at all."""
@@ -89,7 +89,7 @@ class Fetcher:
 
     async def capabilities(self, store: SecretStore) -> Capabilities:
         """What the store's provider can do. Raises ``BadSpec`` where its configuration is wrong."""
-        return self._pool.provider(store).capabilities
+        return (await self._pool.provider(store)).capabilities
 
     async def open(self, store: SecretStore) -> None:
         """Open the store's adapter, if it is not. Raises a KeyferryError."""

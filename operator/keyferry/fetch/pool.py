@@ -42,7 +42,7 @@ class Opener(Protocol):
         """The door for this store and caller."""
         ...
 
-    def provider(self, name: str) -> type[Provider]:
+    async def provider(self, name: str) -> type[Provider]:
         """The provider's class. Raises ``BadSpec``."""
         ...
 
@@ -108,13 +108,13 @@ class Pool:
             if entry.retired and entry.users == 0:
                 self._close(entry)
 
-    def provider(self, store: SecretStore) -> type[Provider]:
+    async def provider(self, store: SecretStore) -> type[Provider]:
         """The provider's class. Raises ``BadSpec`` where the store's configuration is wrong."""
-        return configure(store, self._opener)[1]
+        return (await configure(store, self._opener))[1]
 
-    def layout(self, store: SecretStore) -> Layout:
+    async def layout(self, store: SecretStore) -> Layout:
         """How documents of the store's provider answer a property; known without its configuration."""
-        return self._opener.provider(store.spec.provider_name).layout
+        return (await self._opener.provider(store.spec.provider_name)).layout
 
     def retire(self, uid: str) -> None:
         """The store, or something that it refers to, changed: its adapters serve no new reads."""
@@ -143,7 +143,7 @@ class Pool:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _entry(self, store: SecretStore, caller: str) -> Entry:
-        config, provider = configure(store, self._opener)
+        config, provider = await configure(store, self._opener)
         borrowed = store.kind == "ClusterSecretStore" and needs_caller(config)
         key = AdapterKey(store.metadata.uid, store.metadata.generation, caller if borrowed else "")
         while True:
@@ -217,10 +217,10 @@ class Pool:
             _log.warning("adapter did not close", provider=adapter.name, error=type(error).__name__)
 
 
-def configure(store: SecretStore, opener: Opener) -> tuple[Model, type[Provider]]:
+async def configure(store: SecretStore, opener: Opener) -> tuple[Model, type[Provider]]:
     """The typed configuration of the store's provider. Raises ``BadSpec``, naming fields and never their content."""
     name = store.spec.provider_name
-    provider = opener.provider(name)
+    provider = await opener.provider(name)
     return provider.Config.parse(store.spec.provider[name], at=f"spec.provider.{name}"), provider
 
 

@@ -58,8 +58,8 @@ class Dependencies:
         ``since`` is what ``expect`` answered before the object was read.
         """
         passed = self._versions.get(key, _UNREAD)
-        if not version and self._last_change.get(key, 0) > since and passed:
-            # It came while we read, and no version says which was first: read again.
+        if self._last_change.get(key, 0) > since and bool(version) is not bool(passed):
+            # It came or went while we read, and no version says which was first: read again.
             self._wake(dependent)
         elif passed == _UNREAD or newer(version, passed):
             self._versions[key] = version
@@ -116,9 +116,11 @@ class Dependencies:
 
     def gone(self, key: ObjectKey) -> None:
         """See ``watch.Sink``."""
-        if self._versions.get(key):
+        known = self._versions.get(key)
+        if known:
             self._pass(key, "")
-            self._tell(key)
+            if known != _UNREAD:
+                self._tell(key)
 
     def known(self, kind: str, namespace: str) -> set[ObjectKey]:
         """See ``watch.Sink``."""

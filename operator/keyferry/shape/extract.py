@@ -75,6 +75,9 @@ def many(
         return dict(fetched.document)
     value = one(fetched, property, layout, key=key, metadata=metadata)
     decoded = jsontext.loads(value, floats=True) if jsontext.is_json(value) else None
+    if layout.paths == "asked" and isinstance(decoded, str) and jsontext.is_json(decoded.encode()):
+        # A JSON string that holds an object, as ESO's webhook unpacks it.
+        decoded = jsontext.loads(decoded.encode(), floats=True)
     if not isinstance(decoded, dict):
         place = f'property "{property}" of "{key}"' if property else f'"{key}"'
         raise BadValue(f"{place} is not a JSON object", remedy="extract needs one; read a single value with spec.data")
@@ -88,13 +91,15 @@ def many(
 def _one(document: bytes | Mapping[str, bytes], wanted: str, layout: Layout, *, metadata: bool) -> bytes | None:
     if isinstance(document, Mapping):
         return _of_map(document, wanted, layout)
+    if layout.paths == "asked":
+        return document
     decoded: Any = None
     if layout.form == "object":
         decoded = jsontext.loads(document)
         if not isinstance(decoded, dict):
             raise BadValue("the value is not a JSON object")
         document = dumps(decoded)
-    if not wanted or layout.paths == "asked":
+    if not wanted:
         return document
     if metadata and (found := _of_metadata(jsontext.loads(document), wanted)) is not None:
         return found

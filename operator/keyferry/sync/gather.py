@@ -23,7 +23,7 @@ from keyferry.shape import decode, extract, keys
 class Reader(Protocol):
     """What is needed of ``fetch.Fetcher``."""
 
-    def layout(self, store: SecretStore) -> Layout:
+    async def layout(self, store: SecretStore) -> Layout:
         """How the store's documents answer a property."""
         ...
 
@@ -206,7 +206,7 @@ async def _ask_store(entries: Sequence[_Entry], caller: str, reader: Reader) -> 
     store = entries[0].store
     queries = list(dict.fromkeys(entry.query for entry in entries if entry.query is not None))
     try:
-        layout = reader.layout(store)
+        layout = await reader.layout(store)
         refs = [ref for ref in dict.fromkeys(entry.ref(layout) for entry in entries) if ref is not None]
         documents = await reader.read(store, caller, refs) if refs else {}
     except KeyferryError as error:

@@ -24,7 +24,7 @@ from keyferry.ports import Fetched, Provider
 from keyferry.providers import load
 from keyferry.transport import ssl_context
 from tests.support.credentials import DictCredentials, make_context
-from tests.support.faults import FaultProxy
+from tests.support.faults import FaultProxy, Faults
 
 ABILITIES = {
     "binary": "a value may be any bytes",
@@ -60,9 +60,11 @@ class Backend(ABC):
 
     name: ClassVar[str]
     """The provider's name in the registry."""
+    variant: ClassVar[str] = ""
+    """Put behind the name, where a provider has several services."""
     cannot: ClassVar[Mapping[str, str]]
     """Ability → why this backend does not have it."""
-    proxy: FaultProxy
+    proxy: Faults
 
     def __init__(self, servers: Servers, unique: str) -> None:
         self.servers = servers
@@ -327,6 +329,22 @@ class OpenBaoBackend(VaultBackend):
     }
 
 
-BACKENDS: Mapping[str, type[Backend]] = {
-    kind.name: kind for kind in (FakeBackend, KubernetesBackend, OpenBaoBackend, VaultBackend)
-}
+# They are made of what stands above.
+from tests.contract.providers.backend_aws import AWS  # noqa: E402 -- see above
+from tests.contract.providers.backend_azurekv import AzureKVBackend  # noqa: E402 -- see above
+from tests.contract.providers.backend_gcpsm import GcpsmBackend  # noqa: E402 -- see above
+from tests.contract.providers.backend_gitlab import GitLabBackend  # noqa: E402 -- see above
+from tests.contract.providers.backend_pulumi import PulumiBackend  # noqa: E402 -- see above
+
+_KINDS: tuple[type[Backend], ...] = (
+    *AWS,
+    AzureKVBackend,
+    FakeBackend,
+    GcpsmBackend,
+    GitLabBackend,
+    KubernetesBackend,
+    OpenBaoBackend,
+    PulumiBackend,
+    VaultBackend,
+)
+BACKENDS: Mapping[str, type[Backend]] = {f"{kind.name}{kind.variant}": kind for kind in _KINDS}

@@ -9,7 +9,7 @@ import os
 import threading
 import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.sandbox.kubeapi import KubeApi
 from tests.sandbox.openbao import OpenBao
 
 CANARY = "canary-2f6c91"
+PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
 _numbers = itertools.count(1)
 
 
@@ -115,6 +116,8 @@ async def shown(backend: Backend, caplog: pytest.LogCaptureFixture) -> AsyncIter
     caplog.set_level(logging.DEBUG)
     recorder = Shown()
     yield recorder
-    everything = "\n".join([*recorder.texts, *(f"{record.getMessage()} {record.args!r}" for record in caplog.records)])
+    # In its end a fixture sees the records of its own phase only, unless it asks.
+    records = [record for phase in PHASES for record in caplog.get_records(phase)]
+    everything = "\n".join([*recorder.texts, *(f"{record.getMessage()} {record.args!r}" for record in records)])
     for secret in (CANARY, *backend.secrets):
         assert secret not in everything

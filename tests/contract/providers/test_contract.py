@@ -159,11 +159,11 @@ class TestReading:
 class TestSearching:
     @pytest.mark.needs("names")
     async def test_many_secrets_are_found_by_name(self, backend: Backend, shown: Shown) -> None:
-        wanted = {f"app-{number:03}": f"{number}".encode() for number in range(505)}
+        wanted = {f"app{number:03}": f"{number}".encode() for number in range(505)}
         for key, value in wanted.items():
             await backend.put(key, value)
         await backend.put("other", VALUE)
-        assert await found_by(backend, by_name(r"^app-\d+$")) == wanted
+        assert await found_by(backend, by_name(r"^app\d+$")) == wanted
 
     @pytest.mark.needs("tags")
     async def test_secrets_are_found_by_all_of_their_tags(self, backend: Backend, shown: Shown) -> None:
@@ -287,8 +287,8 @@ class TestTrouble:
         shown(result)
         assert isinstance(result, KeyferryError)
         assert not isinstance(result, NotThere)
-        assert isinstance(adapter, Finder)
-        for call in (adapter.find(by_name(".")), adapter.validate()):
+        calls = [adapter.validate(), *([adapter.find(by_name("."))] if isinstance(adapter, Finder) else [])]
+        for call in calls:
             try:
                 await call
             except KeyferryError as error:

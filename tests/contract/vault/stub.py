@@ -17,7 +17,10 @@ from tests.sandbox.certificates import Pair
 
 @dataclass
 class Request:
-    """What was received. ``headers`` holds every value of every header, names in lower case."""
+    """What was received. ``headers`` holds every value of every header, names in lower case.
+
+    ``body`` is None where it is empty, JSON decoded, and text where it is something else.
+    """
 
     method: str
     path: str
@@ -42,6 +45,15 @@ class Stub:
     requests: list[Request]
 
 
+def _parsed(content: bytes) -> Any:
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode()
+
+
 @contextmanager
 def serving(answer: Callable[[Request], Reply], *, context: ssl.SSLContext | None = None) -> Iterator[Stub]:
     """Answer requests on a free port until the block ends."""
@@ -57,7 +69,7 @@ def serving(answer: Callable[[Request], Reply], *, context: ssl.SSLContext | Non
                 return
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): self.headers.get_all(name) or [] for name in set(self.headers)}
-            request = Request(self.command, self.path, headers, json.loads(content) if content else None)
+            request = Request(self.command, self.path, headers, _parsed(content))
             requests.append(request)
             reply = answer(request)
             body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

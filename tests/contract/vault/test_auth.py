@@ -280,8 +280,6 @@ async def test_login_with_mfa_is_refused_with_a_remedy(world: World) -> None:
     ("auth", "message"),
     [
         ({}, "auth names no method: set one"),
-        ({"iam": {"vaultRole": "r"}}, r"auth\.iam is not served yet"),
-        ({"gcp": {"role": "r"}}, r"auth\.gcp is not served yet"),
         ({"jwt": {"role": "r"}}, r"auth\.jwt has neither secretRef nor kubernetesServiceAccountToken"),
         ({"appRole": {"secretRef": {"name": "root", "key": "token"}}}, r"auth\.appRole has neither roleId nor roleRef"),
         ({"userPass": {"username": "u"}}, r"auth\.userPass\.secretRef is not set"),

@@ -71,7 +71,7 @@ def test_a_defect_ends_with_status_1(wiring: Callable[[Run], None]) -> None:
         (["--concurrent=x"], 'keyferry: --concurrent "x": must be a whole number from 1 on\n'),
         (["webhook", "--port=10250"], "keyferry: webhook: Keyferry has no webhook"),
         (["certcontroller"], "keyferry: certcontroller: Keyferry has no webhook"),
-        (["dance"], "keyferry: dance: no such command; there are run, crds and version\n"),
+        (["dance"], "keyferry: dance: no such command; there are run, crds, render and version\n"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_ends_with_status_2(

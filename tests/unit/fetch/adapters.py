@@ -87,7 +87,7 @@ class Opener:
     def credentials(self, identity: StoreIdentity) -> Credentials:
         return DictCredentials()
 
-    def provider(self, name: str) -> type[Provider]:
+    async def provider(self, name: str) -> type[Provider]:
         return self._provider
 
     def observe(self, label: str) -> Callable[[str], AbstractContextManager[None]]:

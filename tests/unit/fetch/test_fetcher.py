@@ -212,7 +212,7 @@ async def test_a_store_is_checked_with_its_own_credentials() -> None:
     await fetcher.open(stub_store())
     assert await fetcher.validate(stub_store()) is Validation.READY
     assert await fetcher.capabilities(stub_store()) is Capabilities.READ_ONLY
-    assert fetcher.layout(stub_store()).form == "text"
+    assert (await fetcher.layout(stub_store())).form == "text"
     assert [each.context.store.caller for each in stub.opened] == ["team"]
     stub.answering = raising(asyncio.CancelledError())
     with pytest.raises(Broken):

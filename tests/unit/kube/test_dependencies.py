@@ -12,6 +12,7 @@ from tests.support.virtual import run, settle, virtual
 STORE = ObjectKey("SecretStore", "team", "store")
 OTHER = ObjectKey("SecretStore", "team", "other")
 KEY = ObjectKey("Secret", "team", "login")
+SECOND = ObjectKey("ConfigMap", "team", "forms")
 
 
 def make(server: MemoryKube | None = None) -> tuple[Dependencies, list[ObjectKey]]:
@@ -186,15 +187,28 @@ async def test_a_dependent_is_stale_from_a_change_until_it_is_built_anew() -> No
 @virtual
 async def test_what_a_dependent_was_not_built_from_any_more_is_not_looked_after() -> None:
     dependencies, told = make()
-    second = ObjectKey("ConfigMap", "team", "forms")
-    for key in (KEY, second):
+    for key in (KEY, SECOND):
         dependencies.depend(STORE, key, "5", dependencies.expect(STORE, key))
     dependencies.depend(OTHER, KEY, "5", dependencies.expect(OTHER, KEY))
-    dependencies.keep(STORE, [second])
-    assert dependencies.of(STORE) == {second}
+    dependencies.keep(STORE, [SECOND])
+    assert dependencies.of(STORE) == {SECOND}
     dependencies.seen(KEY, at("6"))
     assert told == [OTHER]
     assert not dependencies.is_unread(KEY)
     dependencies.keep(OTHER, [])
     assert dependencies.is_unread(KEY)
+    await dependencies.aclose()
+
+
+@virtual
+async def test_a_list_without_what_is_being_read_is_no_change_unless_it_was_found() -> None:
+    dependencies, told = make()
+    since = dependencies.expect(STORE, KEY)
+    dependencies.gone(KEY)
+    dependencies.depend(STORE, KEY, "", since)
+    assert told == []
+    since = dependencies.expect(OTHER, SECOND)
+    dependencies.gone(SECOND)
+    dependencies.depend(OTHER, SECOND, "5", since)
+    assert told == [OTHER]
     await dependencies.aclose()

@@ -26,7 +26,7 @@ class Reader:
         self.down = down or {}
         self.asked: list[tuple[str, str, tuple[str, ...]]] = []
 
-    def layout(self, store: SecretStore) -> Layout:
+    async def layout(self, store: SecretStore) -> Layout:
         if store.metadata.name in self.down:
             raise self.down[store.metadata.name]
         return Layout("text", "literal-first", "not-there")

@@ -5,6 +5,7 @@
 ``answers``   HTTP status → error
 ``session``   one server: TLS, headers, proxies, retries; a request in, an answer out
 ``auth``      how to log in
+``iam``       the same with an identity of AWS, ``gcp`` of Google Cloud; imported where a store asks for them
 ``tokens``    when to log in, renew and revoke
 ``kv``        reading and listing the KV secrets engine
 ``adapter``   the two providers

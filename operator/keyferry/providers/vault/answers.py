@@ -22,6 +22,7 @@ _WORDS = 200
 _VARYING = re.compile(
     r"""
     [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}                   # request id, accessor
+    | \b\d{8}T\d{6}Z\b                                           # time, as AWS signs it
     | \d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*(?:\s[+-]\d{4}(?:\s\w+)?)?   # time
     | \[?[0-9a-fA-F.:]{3,}\]?:\d+->\S+                            # both ends of a socket
     | \b\d{9,}\b                                                  # seconds since the epoch

@@ -6,11 +6,12 @@ made when the store is opened, so that a missing credential is told before anyth
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic.alias_generators import to_camel
 
@@ -21,8 +22,6 @@ from keyferry.providers.vault.answers import Answer, Purpose
 from keyferry.providers.vault.config import (
     AppRole,
     Cert,
-    Gcp,
-    Iam,
     Jwt,
     KubernetesAuth,
     Ldap,
@@ -39,7 +38,6 @@ _FRESH_SECONDS: Final = 60.0
 """How long credentials resolved at opening may wait for the first login; tokens requested live 600 s."""
 _DEFAULT_AUDIENCES: Final = ("vault",)
 _TOKEN_SECONDS: Final = 600
-_SERVED: Final = "log in with kubernetes, jwt, appRole, userPass or a token"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,6 +49,14 @@ class LoginRequest:
 
 
 Resolve = Callable[[], Awaitable[LoginRequest]]
+
+
+class CloudLogin(Protocol):
+    """What a module of a cloud's login holds."""
+
+    async def login_request(self, method: Any, session: Session, credentials: Credentials) -> LoginRequest:
+        """The login with an identity of the cloud."""
+        ...
 
 
 class Anonymous:
@@ -159,8 +165,9 @@ async def source_of(
     """The way to log in that a store asks for, its credentials resolved once.
 
     Raises:
-        BadSpec: no method, one that is not served, or credentials that are not there.
+        BadSpec: no method, or credentials that are not there.
         CallerNeeded: the credentials are the caller's, and there is none.
+        Denied, Busy, Unreachable: a cloud that has to be asked for credentials.
     """
     if auth is None:
         return Anonymous()
@@ -170,19 +177,23 @@ async def source_of(
         if not token.isascii() or not token.isprintable():
             raise BadSpec("auth.tokenSecretRef: the key does not hold a token", remedy="put one token into it")
         return GivenToken(session=session, namespace=namespace, token=token)
-    name, resolve = _method(auth, credentials)
+    name, resolve = _method(auth, session, credentials)
     method = Method(session=session, namespace=namespace, field=f"auth.{name}", resolve=resolve)
     await method.prepare()
     return method
 
 
-def _method(auth: VaultAuth | OpenBaoAuth, credentials: Credentials) -> tuple[str, Resolve]:
+def _method(auth: VaultAuth | OpenBaoAuth, session: Session, credentials: Credentials) -> tuple[str, Resolve]:
     """The first method that is set, in ESO's order."""
     for name, request in _METHODS.items():
         # The openBao provider has a few of them only.
         method = getattr(auth, name, None)
         if method is not None:
             return to_camel(name), partial(request, method, credentials)
+    for name, module in _CLOUDS.items():
+        method = getattr(auth, name, None)
+        if method is not None:
+            return name, partial(_of_cloud, module, method, session, credentials)
     raise BadSpec("auth names no method", remedy="set one, or leave auth out where an agent adds the token")
 
 
@@ -194,7 +205,7 @@ async def _app_role(method: AppRole | OpenBaoAppRole, credentials: Credentials) 
     else:
         raise BadSpec("auth.appRole has neither roleId nor roleRef", remedy="set one of them")
     secret = await secret_text(credentials, method.secret_ref, "auth.appRole.secretRef")
-    return LoginRequest(_login_path(method.path), {"role_id": role, "secret_id": secret})
+    return LoginRequest(login_path(method.path), {"role_id": role, "secret_id": secret})
 
 
 async def _kubernetes(method: KubernetesAuth, credentials: Credentials) -> LoginRequest:
@@ -206,7 +217,7 @@ async def _kubernetes(method: KubernetesAuth, credentials: Credentials) -> Login
         token = await secret_text(credentials, method.secret_ref, "auth.kubernetes.secretRef", default_key="token")
     else:
         token = (await credentials.own_token()).strip()
-    return LoginRequest(_login_path(method.mount_path), {"role": method.role, "jwt": token})
+    return LoginRequest(login_path(method.mount_path), {"role": method.role, "jwt": token})
 
 
 async def _ldap(method: Ldap, credentials: Credentials) -> LoginRequest:
@@ -221,7 +232,7 @@ async def _password(
     name: str, mount: str, username: str, selector: SecretKeySelector | None, credentials: Credentials
 ) -> LoginRequest:
     password = await secret_text(credentials, selector, f"auth.{name}.secretRef")
-    return LoginRequest(f"{_login_path(mount)}/{escaped(username.strip())}", {"password": password})
+    return LoginRequest(f"{login_path(mount)}/{escaped(username.strip())}", {"password": password})
 
 
 async def _jwt(method: Jwt, credentials: Credentials) -> LoginRequest:
@@ -238,20 +249,18 @@ async def _jwt(method: Jwt, credentials: Credentials) -> LoginRequest:
         token = found.value
     else:
         raise BadSpec("auth.jwt has neither secretRef nor kubernetesServiceAccountToken", remedy="set one of them")
-    return LoginRequest(_login_path(method.path), {"role": (method.role or "").strip(), "jwt": token})
+    return LoginRequest(login_path(method.path), {"role": (method.role or "").strip(), "jwt": token})
 
 
 async def _cert(method: Cert, _: Credentials) -> LoginRequest:
     # The certificate itself is the connection's.
-    return LoginRequest(_login_path(method.path), {"name": method.vault_role} if method.vault_role else {})
+    return LoginRequest(login_path(method.path), {"name": method.vault_role} if method.vault_role else {})
 
 
-async def _iam(_: Iam, __: Credentials) -> LoginRequest:
-    raise BadSpec("auth.iam is not served yet", remedy=_SERVED)
-
-
-async def _gcp(_: Gcp, __: Credentials) -> LoginRequest:
-    raise BadSpec("auth.gcp is not served yet", remedy=_SERVED)
+async def _of_cloud(module: str, method: object, session: Session, credentials: Credentials) -> LoginRequest:
+    # The clouds' libraries take half a second to import.
+    loaded: CloudLogin = await session.aside(partial(importlib.import_module, module))
+    return await loaded.login_request(method, session, credentials)
 
 
 _METHODS: Mapping[str, Callable[[Any, Credentials], Awaitable[LoginRequest]]] = {
@@ -261,10 +270,11 @@ _METHODS: Mapping[str, Callable[[Any, Credentials], Awaitable[LoginRequest]]] = 
     "user_pass": _user_pass,
     "jwt": _jwt,
     "cert": _cert,
-    "iam": _iam,
-    "gcp": _gcp,
 }
 """Attribute of ``auth`` → its login, in ESO's order of precedence."""
+
+_CLOUDS: Mapping[str, str] = {"iam": "keyferry.providers.vault.iam", "gcp": "keyferry.providers.vault.gcp"}
+"""The attributes that follow → the module of their login, imported on first use."""
 
 
 async def secret_text(
@@ -292,5 +302,6 @@ def _seconds(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _login_path(mount: str) -> str:
+def login_path(mount: str) -> str:
+    """Where to log in at a mount."""
     return f"auth/{escaped(mount.strip('/'))}/login"

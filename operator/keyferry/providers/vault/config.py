@@ -110,7 +110,7 @@ class Iam(Model):
     path: str | None = None
     """Mount path of the AWS auth method. Default: aws."""
     region: str | None = None
-    """AWS region."""
+    """AWS region whose STS the server asks who we are. Default: us-east-1."""
     role: str | None = None
     """AWS role to assume before the login."""
     vault_role: str
@@ -120,9 +120,9 @@ class Iam(Model):
     vault_aws_iam_server_id: str | None = Field(default=None, alias="vaultAwsIamServerID")
     """Value of the header X-Vault-AWS-IAM-Server-ID, where the server asks for it."""
     secret_ref: IamSecretRef | None = None
-    """Static AWS credentials."""
+    """Keys of AWS. With neither jwt nor secretRef, Keyferry's own identity is used."""
     jwt: IamJwt | None = None
-    """A ServiceAccount that may assume an AWS role (IRSA)."""
+    """A ServiceAccount that may assume an AWS role (IRSA). Wins over secretRef."""
 
 
 class GcpSecretRef(Model):
@@ -132,7 +132,7 @@ class GcpSecretRef(Model):
 
 class GcpWorkloadIdentity(Model):
     service_account_ref: ServiceAccountSelector
-    """Kubernetes ServiceAccount that is bound to a Google one."""
+    """Kubernetes ServiceAccount that is bound to a Google one, which its annotation names."""
     cluster_location: str | None = None
     """Location of the cluster. Default: asked of the metadata server."""
     cluster_name: str | None = None
@@ -147,15 +147,15 @@ class Gcp(Model):
     role: str
     """Role of the auth method to log in with."""
     project_id: str | None = Field(default=None, alias="projectID")
-    """Google Cloud project."""
+    """Google Cloud project. Not needed to log in."""
     location: str | None = None
-    """Google Cloud location."""
+    """Google Cloud location. Not needed to log in."""
     secret_ref: GcpSecretRef | None = None
-    """Static Google Cloud credentials."""
+    """A key of a Google service account. Wins over workloadIdentity."""
     workload_identity: GcpWorkloadIdentity | None = None
-    """Workload identity of a ServiceAccount."""
+    """Workload identity of a ServiceAccount. With neither, Keyferry's own identity is used."""
     service_account_ref: ServiceAccountSelector | None = None
-    """ServiceAccount to impersonate."""
+    """Not looked at: Keyferry's own identity is used, as by ESO."""
 
 
 class VaultAuth(Model):
@@ -176,9 +176,9 @@ class VaultAuth(Model):
     cert: Cert | None = None
     """Log in with a TLS client certificate."""
     iam: Iam | None = None
-    """Log in with AWS credentials. Not served yet."""
+    """Log in with an identity of AWS."""
     gcp: Gcp | None = None
-    """Log in with Google Cloud credentials. Not served yet."""
+    """Log in with an identity of Google Cloud."""
 
 
 class ClientTLS(Model):

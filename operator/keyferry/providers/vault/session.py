@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -28,10 +28,12 @@ from keyferry.errors import BadSpec, KeyferryError
 from keyferry.ports import Context, Retries
 from keyferry.providers.vault.answers import Answer, Purpose, judge
 
+T = TypeVar("T")
+
 _INDEX = "X-Vault-Index"
 _PARALLEL = 8
 """Calls to one server at a time, out of the process's shared threads."""
-_PUBLIC = frozenset({"name", "role"})
+_PUBLIC = frozenset({"name", "role", "iam_http_request_method"})
 """Fields of a login that the server's words may repeat."""
 _CATCHING_UP = Retries(attempts=2, interval=1.0)
 """Retries of a store that asks for consistency and sets none: a replica that is behind catches up in a moment."""
@@ -191,6 +193,15 @@ class Session:
                 return outcome
 
         return await transport.retried(once, self._retries if retry else Retries())
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one call may take."""
+        return self._context.timeout
+
+    async def aside(self, call: Callable[[], T]) -> T:
+        """The result of a blocking call, in one of the threads that requests share. It carries its own time-out."""
+        return await self._threads.run(call)
 
     def close(self) -> None:
         """Close the connections."""

@@ -69,7 +69,9 @@ def invoke(state: State, callee: Callee, args: Sequence[Held]) -> Held:
             if function.name in _DOCUMENTS:
                 state.documents.append(result)
     except FunctionError as error:
-        message = error.detail if callee.literal else error.message
+        # Go's words for a panic of its own help nobody.
+        says_more = callee.literal and not error.detail.startswith("runtime error:")
+        message = error.detail if says_more else error.message
         detail = f"error calling {function.name}: {error.detail}"
         raise callee.source.error(ExecError, callee.at, f"{function.name}: {message}", detail=detail) from None
     except TemplateError as error:

@@ -43,7 +43,7 @@ def call(run: Run, name: str, *args: Value) -> object:
 
 
 def test_now_is_the_clock_of_the_world_in_utc(run: Run) -> None:
-    assert str(call(run, "now").go_string()) == "2024-05-06 05:08:09.123456 +0000 UTC"  # type: ignore[attr-defined]
+    assert str(call(run, "now").go_string()) == "2024-05-06 05:08:09.123456 +0000 UTC"  # type: ignore[attr-defined] # a Time
     assert run.unrepeatable == {"now"}
 
 

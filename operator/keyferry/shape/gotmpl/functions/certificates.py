@@ -23,8 +23,8 @@ __all__ = ["REGISTRY", "Certificate"]
 REGISTRY = Registry()
 
 _RSA_2048_PRICE: Final = 20_000
-_RSA_4096_PRICE: Final = 200_000
-_DSA_PRICE: Final = 100_000
+_RSA_4096_PRICE: Final = 300_000
+_DSA_PRICE: Final = 75_000
 _SMALL_PRICE: Final = 500
 """Of a key on a curve, and of signing."""
 

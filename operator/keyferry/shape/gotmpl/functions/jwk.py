@@ -58,7 +58,7 @@ class _Jwk:
     def __init__(self, text: str) -> None:
         """Raises ``FunctionError``."""
         fields = _parsed(text)
-        kinds = [value for name, value in fields.items() if name.casefold() == "kty"]
+        kinds = [value for name, value in fields.items() if value is not None and name.casefold() == "kty"]
         kind = kinds[-1] if kinds and type(kinds[-1]) is str else ""
         if kind not in _NEEDED:
             what = "is a set of JWKs, and one is needed" if "keys" in fields else "has no kty that is RSA, EC or OKP"

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from keyferry.shape.gotmpl.errors import FunctionError
 from keyferry.shape.gotmpl.pki import der, rc2
 from keyferry.shape.gotmpl.pki.keys import algorithm
+from keyferry.shape.gotmpl.values import runes
 
 __all__ = ["Password", "Spend", "decrypt", "encrypt", "mac", "new_mac"]
 
@@ -63,6 +64,7 @@ class Password:
     @classmethod
     def of(cls, text: str) -> Password:
         """Raises ``FunctionError`` for characters beyond the Basic Multilingual Plane, such as most emojis."""
+        text = runes(text)
         if any(each > "\uffff" for each in text):
             raise FunctionError(
                 "the password holds a character that PKCS#12 has no room for, such as an emoji",

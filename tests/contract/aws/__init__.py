@@ -1,0 +1,1 @@
+"""AWS: what the suite over all providers does not ask."""

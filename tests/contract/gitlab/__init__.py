@@ -1,0 +1,1 @@
+"""GitLab's own rules, over its stand-in."""

@@ -1,0 +1,1 @@
+"""The rules of Pulumi ESC, over its stand-in."""
