@@ -24,7 +24,9 @@ LABEL org.opencontainers.image.title="keyferry" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /opt/keyferry /opt/keyferry
 # Nothing is written at run time. The user has no entry in /etc/passwd, and libraries ask where its home is.
+# gRPC's core would write to standard error past the log.
 ENV HOME=/ \
+    GRPC_VERBOSITY=NONE \
     PATH=/opt/keyferry/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

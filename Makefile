@@ -42,6 +42,7 @@ test-cluster: venv ## Run the cluster and contract tests on a real API server (K
 
 bench: venv ## Measure; figures with the machine beside them, none of which a test asserts
 	$(RUN) -m tests.bench.templates
+	$(RUN) -m tests.bench.calls
 
 lint: venv ## Check style, types, floors, generated files and look for secrets
 	$(RUN) -m ruff check .

@@ -155,8 +155,8 @@ class Tenants:
         "--lend-own-token-to-secretstores",
         False,
         Kind.SWITCH,
-        "a SecretStore without a credential of its own logs in with Keyferry's ServiceAccount, as ESO does; its author "
-        "then chooses who is sent that token",
+        "a SecretStore without a credential of its own logs in to the server that it names as Keyferry: with the token "
+        "of its ServiceAccount, or proof of its identity at AWS or Google. As with ESO, its author chooses who gets it",
     )
     allowed_networks: tuple[str, ...] = option(
         "--allowed-networks",
@@ -291,26 +291,6 @@ class Election:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AwsEndpoints:
-    """Endpoints that replace those of AWS, from ESO's environment variables. "" leaves the choice to the SDK."""
-
-    secretsmanager: str = ""
-    """AWS_SECRETSMANAGER_ENDPOINT"""
-    ssm: str = ""
-    """AWS_SSM_ENDPOINT"""
-    sts: str = ""
-    """AWS_STS_ENDPOINT"""
-    acm: str = ""
-    """AWS_ACM_ENDPOINT"""
-    resource_groups_tagging_api: str = ""
-    """AWS_RESOURCE_GROUPS_TAGGING_API_ENDPOINT"""
-    ecr: str = ""
-    """AWS_ECR_ENDPOINT"""
-    ecr_public: str = ""
-    """AWS_ECR_PUBLIC_ENDPOINT"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of one process. ``Settings()`` is an installation that sets nothing."""
 
@@ -322,4 +302,3 @@ class Settings:
     servers: Servers = Servers()
     log: Log = Log()
     election: Election = Election()
-    aws_endpoints: AwsEndpoints = AwsEndpoints()

@@ -41,6 +41,9 @@ none. A flag that cannot be used ends the process with exit status 2.
 
 ClusterExternalSecret, PushSecret and ClusterPushSecret are not served yet: their settings are read, and make no
 difference so far.
+
+What SDKs read from the environment of the process (proxies, `SSL_CERT_FILE`, endpoints, identities of the machine) is
+told on the page of each provider.
 """
 
 _METRICS = """
@@ -65,9 +68,6 @@ def settings_page() -> str:
             default = flags.written_as(option, place.default)
             about = f"{option.help}.<br>`{option.variable}`".replace("|", "\\|")
             parts.append(f"| `{option.flag}` | {form} | `{default}` | {about} |\n")
-    parts.append("\n## AWS endpoints\n\nRead from the same variables as by ESO: ")
-    names = (f"`AWS_{name.upper()}_ENDPOINT`" for name in Settings().aws_endpoints.__dataclass_fields__)
-    parts.append(", ".join(names) + ".\n")
     parts.append("\n## Flags of ESO without effect\n\nThey are accepted, with a warning in the log.\n\n")
     parts.append("| Flag | Why |\n|---|---|\n")
     for flag, why in WITHOUT_EFFECT.items():

@@ -120,13 +120,6 @@ def test_the_variables_that_kubernetes_makes_for_a_service_called_keyferry_are_n
     assert service.keys().isdisjoint(place.option.variable for place in places())
 
 
-def test_aws_endpoints_come_from_the_variables_of_eso() -> None:
-    found = settings(
-        AWS_STS_ENDPOINT="http://sts", AWS_RESOURCE_GROUPS_TAGGING_API_ENDPOINT="http://tags"
-    ).aws_endpoints
-    assert (found.sts, found.resource_groups_tagging_api, found.ssm) == ("http://sts", "http://tags", "")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -189,11 +182,10 @@ def test_help_names_every_flag_with_its_default_and_its_variable() -> None:
         assert f"(default {written_as(place.option, place.default)}; {place.option.variable})" in text
 
 
-def test_every_setting_but_the_endpoints_can_be_set() -> None:
+def test_every_setting_can_be_set() -> None:
     leaves = {
         (group.name, leaf.name)
         for group in dataclasses.fields(Settings)
         for leaf in dataclasses.fields(getattr(Settings(), group.name))
-        if group.name != "aws_endpoints"
     }
     assert leaves == {(place.group, place.name) for place in places()}

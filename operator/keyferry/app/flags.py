@@ -17,7 +17,7 @@ from keyferry.addresses import networks
 from keyferry.api.duration import parse_duration
 from keyferry.app.carried import REFUSED_WHEN_ON, WITHOUT_EFFECT
 from keyferry.errors import KeyferryError
-from keyferry.settings import Address, AwsEndpoints, Kind, Option, Settings
+from keyferry.settings import Address, Kind, Option, Settings
 
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
@@ -71,10 +71,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Parsed:
             written, source = environment.get(option.variable) or None, option.variable
         if written is not None:
             branches.setdefault(place.group, {})[place.name] = _read(option, written, source)
-    endpoints = {
-        leaf.name: environment.get(f"AWS_{leaf.name.upper()}_ENDPOINT", "") for leaf in dataclasses.fields(AwsEndpoints)
-    }
-    tree = Settings(aws_endpoints=AwsEndpoints(**endpoints))
+    tree = Settings()
     settings = dataclasses.replace(
         tree, **{group: dataclasses.replace(getattr(tree, group), **leaves) for group, leaves in branches.items()}
     )
@@ -96,7 +93,7 @@ def usage() -> str:
         "",
         "Durations are written as in Go: 30s, 5m, 1h30m.",
         "Addresses are :8080, 127.0.0.1:8080, [::1]:8080, or 0 for none.",
-        "A flag beats its variable. AWS endpoints are read from the same AWS_*_ENDPOINT variables as by ESO.",
+        "A flag beats its variable. What SDKs read from the environment is told on the pages of the providers.",
         "ESO's other flags are accepted with a warning.",
     ]
     return "\n".join(lines)
