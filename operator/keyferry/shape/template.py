@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ __all__ = ["Made", "Source", "check", "make", "sources"]
 Source = tuple[str, str]
 """Kind and name of a ConfigMap or Secret that holds templates."""
 _TARGETS = {"": "data", "data": "data", "annotations": "annotations", "labels": "labels"}
+_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _NAMES_SHOWN = 10
 
 
@@ -150,13 +152,28 @@ class _Maker:
         if target == "data":
             self.made.data.update(values)
             return
-        strings = self.made.labels if target == "labels" else self.made.annotations
         try:
-            strings.update({name: value.decode() for name, value in values.items()})
+            strings = {name: value.decode() for name, value in values.items()}
         except UnicodeDecodeError:
             raise BadValue(
                 f"{place}: the result is not UTF-8, which {target} have to be", remedy="encode it, as by b64enc"
             ) from None
+        if target == "labels":
+            _check_labels(place, strings)
+            self.made.labels.update(strings)
+        else:
+            self.made.annotations.update(strings)
+
+
+def _check_labels(place: str, labels: Mapping[str, str]) -> None:
+    """The API server quotes a label that it refuses, and this one may hold what is not to be shown."""
+    for name, value in labels.items():
+        if not _LABEL.fullmatch(value):
+            raise BadValue(
+                f'{place}: metadata.labels: the result cannot be the value of the label "{name}"',
+                remedy="labels hold up to 63 letters, digits, -, _ and ., and begin and end with a letter or digit; "
+                "use an annotation for other texts",
+            )
 
 
 def _text(template: bytes) -> str:
