@@ -37,6 +37,7 @@ REGISTRY: Mapping[str, str] = MappingProxyType(
         "openBao": "keyferry.providers.vault:OpenBao",
         "pulumi": "keyferry.providers.pulumi:Pulumi",
         "vault": "keyferry.providers.vault:Vault",
+        "webhook": "keyferry.providers.webhook:Webhook",
     }
 )
 """``spec.provider`` property → ``module:class``."""

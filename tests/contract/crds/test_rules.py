@@ -106,7 +106,9 @@ async def test_nothing_is_written_into_an_object(api: Api) -> None:
 
 
 async def test_settings_of_a_provider_that_is_not_served_are_kept(api: Api) -> None:
-    spec = {"provider": {"gcpsm": {"projectID": "p", "auth": {"workloadIdentity": {"clusterName": "c"}}}}}
+    spec = {
+        "provider": {"akeyless": {"akeylessGWApiURL": "u", "authSecretRef": {"secretRef": {"accessID": {"name": "n"}}}}}
+    }
     manifest = {
         "apiVersion": "external-secrets.io/v1beta1",
         "kind": "ClusterSecretStore",

@@ -28,6 +28,7 @@ from tests.support.faults import FaultProxy, Faults
 
 ABILITIES = {
     "binary": "a value may be any bytes",
+    "check": "the store's own check asks the backend with the credential",
     "credential": "there is a credential that can be replaced or lose its rights",
     "empty": "a value may be empty",
     "large": "a value may have 900 KiB",
@@ -335,16 +336,8 @@ from tests.contract.providers.backend_azurekv import AzureKVBackend  # noqa: E40
 from tests.contract.providers.backend_gcpsm import GcpsmBackend  # noqa: E402 -- see above
 from tests.contract.providers.backend_gitlab import GitLabBackend  # noqa: E402 -- see above
 from tests.contract.providers.backend_pulumi import PulumiBackend  # noqa: E402 -- see above
+from tests.contract.providers.backend_webhook import WebhookBackend  # noqa: E402 -- see above
 
-_KINDS: tuple[type[Backend], ...] = (
-    *AWS,
-    AzureKVBackend,
-    FakeBackend,
-    GcpsmBackend,
-    GitLabBackend,
-    KubernetesBackend,
-    OpenBaoBackend,
-    PulumiBackend,
-    VaultBackend,
-)
+_KINDS: tuple[type[Backend], ...] = (*AWS, AzureKVBackend, FakeBackend, GcpsmBackend, GitLabBackend, KubernetesBackend)
+_KINDS += (OpenBaoBackend, PulumiBackend, VaultBackend, WebhookBackend)
 BACKENDS: Mapping[str, type[Backend]] = {f"{kind.name}{kind.variant}": kind for kind in _KINDS}

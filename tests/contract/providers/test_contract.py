@@ -211,6 +211,12 @@ class TestCredentials:
         await backend.rotate()
         assert backend.value(await one(await backend.open(), Ref("db"))) == VALUE
         shown.error(await refusal(old, Ref("db")), Denied)
+
+    @pytest.mark.needs("check", "credential")
+    async def test_a_store_whose_credential_was_replaced_is_not_ready(self, backend: Backend, shown: Shown) -> None:
+        old = await backend.open()
+        await backend.rotate()
+        await refusal(old, Ref("db"))
         with pytest.raises(Denied) as caught:
             await old.validate()
         shown(caught.value)
@@ -247,8 +253,17 @@ class TestTrouble:
         error = shown.error(await one(adapter, Ref("db")), Busy)
         assert isinstance(error, Busy)
         assert error.retry_after == seconds
+
+    @pytest.mark.needs("check")
+    @pytest.mark.parametrize("seconds", [None, 7])
+    async def test_the_check_of_a_store_that_slows_us_down_is_told_so(
+        self, backend: Backend, shown: Shown, seconds: int | None
+    ) -> None:
+        adapter = await backend.open()
+        backend.proxy.fail(429, retry_after=seconds, body=CANARY)
         with pytest.raises(Busy) as caught:
             await adapter.validate()
+        shown(caught.value)
         assert caught.value.retry_after == seconds
 
     async def test_a_store_that_does_not_answer_is_unreachable_in_time(self, backend: Backend, shown: Shown) -> None:

@@ -59,6 +59,15 @@ class Version(Struct):
             text += f"-{self.prerelease}"
         return f"{text}+{self.metadata}" if self.metadata else text
 
+    def printed_fields(self) -> Mapping[str, Value]:
+        numbers = zip(("major", "minor", "patch"), (Number(each, UINT64) for each in self.numbers), strict=True)
+        texts = {"pre": self.prerelease, "metadata": self.metadata, "original": self.original}
+        return {**dict(numbers), **texts}
+
+    def deep_copy(self) -> Version:
+        # Go's library for copies leaves out what is not exported, which is everything.
+        return type(self)(0, 0, 0)
+
     def json_text(self) -> str:
         """What the version is in JSON."""
         return f'"{self.go_string()}"'

@@ -96,6 +96,14 @@ class Struct(ABC):
         """What Go's ``String`` method says; None where the type has none."""
         return None
 
+    def printed_fields(self) -> Mapping[str, Value] | None:
+        """All fields, as ``printf`` shows them under verbs that ask for no ``String``; None where some are addresses."""
+        return None if self.go_string() is not None else self.fields()
+
+    def deep_copy(self) -> Struct:
+        """What is left of it where sprig's ``deepCopy`` copies it."""
+        return self
+
 
 def strings(items: Iterable[str]) -> TypedSlice:
     """A ``[]string``."""

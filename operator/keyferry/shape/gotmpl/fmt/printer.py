@@ -257,13 +257,14 @@ class Printer:
 
     def _struct(self, value: Struct, verb: str) -> None:
         pointer = value.go_type.kind == "ptr"
-        if value.go_string() is not None or (pointer and self._depth):
-            # What Go would print are private fields and addresses, of no use and different each time.
+        fields = value.printed_fields()
+        if fields is None or (pointer and self._depth):
+            # What Go would print are addresses, of no use and different each time.
             raise FunctionError(f"a value of type {value.go_type} cannot be printed with this verb: use %v or %s")
         sharp = self.spec.sharp_v
         self.write("&" if pointer else "")
         self.write(f"{value.go_type.name.lstrip('*')}{{" if sharp else "{")
-        for place, (name, each) in enumerate(value.fields().items()):
+        for place, (name, each) in enumerate(fields.items()):
             if place:
                 self.write(", " if sharp else " ")
             if sharp or self.spec.plus_v:

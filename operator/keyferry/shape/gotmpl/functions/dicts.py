@@ -13,7 +13,7 @@ from keyferry.shape.gotmpl.functions.defaults import is_empty
 from keyferry.shape.gotmpl.registry import Registry
 from keyferry.shape.gotmpl.run import Run
 from keyferry.shape.gotmpl.types import DICT, STRING, GoType
-from keyferry.shape.gotmpl.values import TypedMap, TypedSlice, Value, strings, type_of
+from keyferry.shape.gotmpl.values import Struct, TypedMap, TypedSlice, Value, strings, type_of
 
 __all__ = ["REGISTRY"]
 
@@ -103,22 +103,34 @@ def dig(*arguments: Value) -> Value:
         raise FunctionError(
             "at least one key, a default and a dict are needed", detail="dig needs at least three arguments"
         )
-    *path, stand_in, found = arguments
-    for key in path:
+    *path, stand_in, given = arguments
+    found: Value = _as_dict(given)
+    names = [_as_string(key) for key in path]
+    for key in names:
         found = _as_dict(found)
-        if not isinstance(key, str):
-            raise _unlike(key, STRING)
         if key not in found:
             return stand_in
         found = found[key]
     return found
 
 
-@REGISTRY.add("merge", "func(map[string]interface {}, ...map[string]interface {}) interface {}", run=True)
+class _Unmergeable(FunctionError):
+    """A dict or a struct of another type cannot be merged into what a pointer points to."""
+
+
 @REGISTRY.add("mustMerge", "func(map[string]interface {}, ...map[string]interface {}) (interface {}, error)", run=True)
-def merge(run: Run, target: dict[str, Value], *sources: dict[str, Value]) -> dict[str, Value]:
+def must_merge(run: Run, target: dict[str, Value], *sources: dict[str, Value]) -> dict[str, Value]:
     """Change ``target``: it gets what it lacks or what is empty in it; dicts in dicts are merged likewise."""
     return _merge_all(run, target, sources, overwrite=False)
+
+
+@REGISTRY.add("merge", "func(map[string]interface {}, ...map[string]interface {}) interface {}", run=True)
+def merge(run: Run, target: dict[str, Value], *sources: dict[str, Value]) -> dict[str, Value] | str:
+    """``mustMerge``, which is the empty string where that finds what it cannot merge."""
+    try:
+        return must_merge(run, target, *sources)
+    except _Unmergeable:
+        return ""
 
 
 @REGISTRY.add("mergeOverwrite", "func(map[string]interface {}, ...map[string]interface {}) interface {}", run=True)
@@ -158,6 +170,11 @@ def _merge(run: Run, target: dict[str, Value], source: dict[str, Value], *, over
             _merge(run, old, given, overwrite=overwrite, depth=depth + 1)
             if old:
                 continue
+        if not overwrite and _is_another(old, given):
+            raise _Unmergeable(
+                f"a {type_of(given)} cannot be merged into a {type_of(old)}",
+                detail="src and dst must be of same type",
+            )
         if overwrite or (is_empty(old) and given is not None):
             if isinstance(target, TypedMap) and type_of(source) != target.go_type:
                 raise FunctionError(
@@ -165,6 +182,15 @@ def _merge(run: Run, target: dict[str, Value], source: dict[str, Value], *, over
                     detail="reflect.Value.SetMapIndex: value of type interface {} is not assignable to type string",
                 )
             target[key] = given
+
+
+def _is_another(old: Value, given: Value) -> bool:
+    """Whether ``given`` would have to go into what the pointer ``old`` points to, and is of another type."""
+    if not isinstance(old, Struct) or old.go_type.kind != "ptr":
+        return False
+    if isinstance(given, Struct):
+        return given.go_type.kind == "struct" and f"*{given.go_type}" != old.go_type.name
+    return isinstance(given, dict) and not _is_nil(given)
 
 
 def _copy(run: Run, value: Value, depth: int) -> Value:
@@ -176,7 +202,7 @@ def _copy(run: Run, value: Value, depth: int) -> Value:
         _count(run, _POINTER, value, depth=depth)
         items = [_copy(run, each, depth + 1) for each in value]
         return TypedSlice(items, value.go_type, is_nil=value.is_nil) if isinstance(value, TypedSlice) else items
-    return value
+    return value.deep_copy() if isinstance(value, Struct) else value
 
 
 def _count(run: Run, size: int, *given: Sized, depth: int = 0) -> None:
@@ -195,6 +221,12 @@ def _as_dict(value: Value) -> dict[str, Value]:
     if isinstance(value, dict) and type_of(value) == DICT:
         return value
     raise _unlike(value, DICT)
+
+
+def _as_string(value: Value) -> str:
+    if isinstance(value, str):
+        return value
+    raise _unlike(value, STRING)
 
 
 def _unlike(value: Value, wanted: GoType) -> FunctionError:

@@ -126,9 +126,14 @@ def has(run: Run, wanted: Value, given: Value) -> bool:
 @REGISTRY.add("chunk", "func(int, interface {}) [][]interface {}", run=True)
 @REGISTRY.add("mustChunk", "func(int, interface {}) ([][]interface {}, error)", run=True)
 def chunk(run: Run, size: int, given: Value) -> TypedSlice:
-    """Pieces of ``size`` items; the last may be shorter. A negative size as great as the list makes none, as in Go."""
+    """Pieces of ``size`` items; the last may be shorter.
+
+    As in Go, a negative size as great as the list makes none, and one item is a piece whatever the size below -1.
+    """
     items = _items(given, "Cannot chunk type")
     run.make(_POINTER * len(items))
+    if size < -1 and len(items) == 1:
+        return lists([items[:]])
     if size <= 0 and not 2 <= len(items) <= 1 - size:
         raise FunctionError(
             "the size of a chunk must be greater than zero", detail="runtime error: makeslice: len out of range"
