@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from keyferry.addresses import Addresses
 from keyferry.api.common import CAProvider, Model, SecretKeySelector, ServiceAccountSelector
-from keyferry.errors import KeyferryError
+from keyferry.errors import BadSpec, KeyferryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,27 @@ class Credentials(Protocol):
     async def own_token(self) -> str:
         """The operator's own ServiceAccount token, read from where the kubelet keeps it fresh."""
         ...
+
+
+async def secret_text(
+    credentials: Credentials, selector: SecretKeySelector | None, where: str, *, default_key: str = ""
+) -> str:
+    """A credential without the line break that often ends it, as ESO takes it.
+
+    Raises ``BadSpec`` where it is absent, empty or no text.
+    """
+    if selector is None:
+        raise BadSpec(f"{where} is not set", remedy="name the Secret that holds the credential")
+    raw = await credentials.secret(selector, where=where, default_key=default_key)
+    try:
+        text = raw.decode().strip()
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise BadSpec(f"{where}: the key does not hold text", remedy="store the credential as UTF-8 text")
+    if not text:
+        raise BadSpec(f"{where}: the key is empty", remedy="store the credential under it")
+    return text
 
 
 class CallerNeeded(KeyferryError):

@@ -23,7 +23,7 @@ from azure.identity.aio import (
 
 from keyferry.api.common import SecretKeySelector, ServiceAccountSelector
 from keyferry.errors import BadSpec, Unreachable
-from keyferry.ports import Credentials, StoreIdentity
+from keyferry.ports import Credentials, StoreIdentity, secret_text
 from keyferry.providers.azurekv.config import AzureAuth, AzureKVConfig
 from keyferry.providers.azurekv.places import Places
 from keyferry.providers.azurekv.wire import Wire
@@ -103,10 +103,10 @@ async def _service_principal(config: AzureKVConfig, credentials: Credentials, op
         raise BadSpec(
             "authSecretRef has neither clientSecret nor clientCertificate, or both", remedy="set exactly one of them"
         )
-    client_id = await _text(credentials, auth.client_id, "authSecretRef.clientId")
+    client_id = await secret_text(credentials, auth.client_id, "authSecretRef.clientId")
     tenant_id = _tenant(config.tenant_id or await _optional(credentials, auth.tenant_id, "authSecretRef.tenantId"))
     if auth.client_secret is not None:
-        secret = await _text(credentials, auth.client_secret, "authSecretRef.clientSecret")
+        secret = await secret_text(credentials, auth.client_secret, "authSecretRef.clientSecret")
 
         async def by_secret() -> AsyncSupportsTokenInfo:
             return ClientSecretCredential(tenant_id, client_id, secret, **options)
@@ -206,21 +206,7 @@ def _tenant(value: str | None) -> str:
 
 
 async def _optional(credentials: Credentials, selector: SecretKeySelector | None, where: str) -> str:
-    return "" if selector is None else await _text(credentials, selector, where)
-
-
-async def _text(credentials: Credentials, selector: SecretKeySelector, where: str) -> str:
-    """A credential without the line break that often ends it, as ESO takes it."""
-    raw = await credentials.secret(selector, where=where)
-    try:
-        text = raw.decode().strip()
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise BadSpec(f"{where}: the key does not hold text", remedy="store the credential as UTF-8 text")
-    if not text:
-        raise BadSpec(f"{where}: the key is empty", remedy="store the credential under it")
-    return text
+    return "" if selector is None else await secret_text(credentials, selector, where)
 
 
 def _set(selector: SecretKeySelector | None, where: str) -> SecretKeySelector:

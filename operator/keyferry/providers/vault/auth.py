@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from keyferry.api.common import SecretKeySelector
 from keyferry.errors import BadSpec, Denied
-from keyferry.ports import Credentials
+from keyferry.ports import Credentials, secret_text
 from keyferry.providers.vault.answers import Answer, Purpose
 from keyferry.providers.vault.config import (
     AppRole,
@@ -275,27 +275,6 @@ _METHODS: Mapping[str, Callable[[Any, Credentials], Awaitable[LoginRequest]]] = 
 
 _CLOUDS: Mapping[str, str] = {"iam": "keyferry.providers.vault.iam", "gcp": "keyferry.providers.vault.gcp"}
 """The attributes that follow → the module of their login, imported on first use."""
-
-
-async def secret_text(
-    credentials: Credentials, selector: SecretKeySelector | None, where: str, *, default_key: str = ""
-) -> str:
-    """A credential without the line break that often ends it, as ESO takes it.
-
-    Raises ``BadSpec`` where it is absent, empty or no text.
-    """
-    if selector is None:
-        raise BadSpec(f"{where} is not set", remedy="name the Secret that holds the credential")
-    raw = await credentials.secret(selector, where=where, default_key=default_key)
-    try:
-        text = raw.decode().strip()
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise BadSpec(f"{where}: the key does not hold text", remedy="store the credential as UTF-8 text")
-    if not text:
-        raise BadSpec(f"{where}: the key is empty", remedy="store the credential under it")
-    return text
 
 
 def _seconds(value: object) -> float:

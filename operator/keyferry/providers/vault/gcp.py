@@ -26,8 +26,8 @@ from google.auth import jwt as google_jwt
 from keyferry import transport
 from keyferry.errors import BadSpec, Busy, Denied, Unreachable
 from keyferry.jsonhttp import JsonHttp
-from keyferry.ports import Credentials
-from keyferry.providers.vault.auth import LoginRequest, login_path, secret_text
+from keyferry.ports import Credentials, secret_text
+from keyferry.providers.vault.auth import LoginRequest, login_path
 from keyferry.providers.vault.config import Gcp, GcpSecretRef, GcpWorkloadIdentity
 from keyferry.providers.vault.session import Session
 

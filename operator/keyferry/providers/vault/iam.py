@@ -30,8 +30,8 @@ from botocore.session import Session as Botocore
 
 from keyferry import transport
 from keyferry.errors import BadSpec, Busy, Denied, KeyferryError, Unreachable
-from keyferry.ports import Credentials
-from keyferry.providers.vault.auth import LoginRequest, login_path, secret_text
+from keyferry.ports import Credentials, secret_text
+from keyferry.providers.vault.auth import LoginRequest, login_path
 from keyferry.providers.vault.config import Iam, IamJwt, IamSecretRef
 from keyferry.providers.vault.session import Session
 
