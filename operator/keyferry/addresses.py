@@ -76,6 +76,14 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(each, strict=False) for each in texts)
 
 
+def literal(host: str) -> tuple[Network, ...]:
+    """The network of a host that is an address; nothing for a name."""
+    try:
+        return networks([host])
+    except ValueError:
+        return ()
+
+
 def _within_ipv6(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     """The IPv4 address that an IPv6 address leads to: mapped, 6to4 (RFC 3056) or NAT64 (RFC 6052)."""
     if isinstance(address, ipaddress.IPv4Address):

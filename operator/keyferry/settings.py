@@ -169,7 +169,7 @@ class Tenants:
         (),
         Kind.NETWORKS,
         "networks that webhooks of SecretStores may not reach, such as those of pods and Services; loopback, "
-        "link-local addresses and the clouds' metadata services are always among them",
+        "link-local addresses, the clouds' metadata services and the API server are always among them",
     )
 
 

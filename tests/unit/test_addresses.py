@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyferry.addresses import Addresses, networks
+from keyferry.addresses import Addresses, literal, networks
 from keyferry.errors import Denied
 
 
@@ -58,3 +58,10 @@ def test_an_address_is_refused_however_it_is_spelt(host: str) -> None:
 )
 def test_names_and_other_addresses_pass_until_they_are_resolved(host: str) -> None:
     Addresses().check_literal(host)
+
+
+def test_a_host_that_is_an_address_can_be_refused_by_itself() -> None:
+    addresses = Addresses(refused=(*literal("10.96.0.1"), *literal("kubernetes.default.svc"), *literal("")))
+    addresses.check("other", "10.96.0.2")
+    with pytest.raises(Denied):
+        addresses.check("kubernetes", "10.96.0.1")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from keyferry.addresses import Addresses, networks
+from keyferry.addresses import Addresses, literal, networks
 from keyferry.app.bells import Bells, Lane
 from keyferry.app.leader import new_identity
 from keyferry.app.loop import Loop
@@ -156,7 +156,9 @@ async def build(
         right=settings.work.template_right_delimiter,
     )
     tenants = Addresses(
-        allowed=networks(settings.tenants.allowed_networks), refused=networks(settings.tenants.refused_networks)
+        allowed=networks(settings.tenants.allowed_networks),
+        # In a pod, the API server is known by its address.
+        refused=(*networks(settings.tenants.refused_networks), *literal(urlsplit(http.server).hostname or "")),
     )
     pool = Pool(
         _Opener(kube, dependencies, metrics, settings.tenants.lend_own_token, renderer, tenants),
