@@ -1,8 +1,9 @@
 """Go's ``time.Time`` in templates.
 
-"Local" is UTC: a template's result must not depend on the time zone of the pod. A time knows its offset from UTC and
-the zone's abbreviation; places ("Europe/Berlin") are known to ``in_zone`` only, since a template cannot give one to a
-time. Readings of a monotonic clock, which Go prints behind the result of ``now`` (``m=+0.01``), do not exist here.
+"Local" shows what UTC shows: a template's result must not depend on the time zone of the pod. A time knows its offset
+from UTC and the zone's abbreviation; places of the tz database ("Europe/Berlin") are known to ``in_zone`` only, since a
+template cannot give one to a time. Readings of a monotonic clock, which Go prints behind the result of ``now``
+(``m=+0.01``), do not exist here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import posixpath
 import re
 import zoneinfo
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Final
 
 from keyferry.shape.gotmpl.errors import FunctionError
@@ -22,7 +25,7 @@ from keyferry.shape.gotmpl.registry import Function, declare
 from keyferry.shape.gotmpl.types import INT64, MONTH, TIME, WEEKDAY, GoType
 from keyferry.shape.gotmpl.values import Number, Struct, Value
 
-__all__ = ["ZERO", "Time", "in_zone", "unix_of"]
+__all__ = ["LOCAL", "UTC", "ZERO", "Place", "Time", "fixed", "in_zone", "unix_of"]
 
 _DAY: Final = 86_400
 _CYCLE_YEARS: Final = 400
@@ -32,6 +35,9 @@ _YEAR_ONE: Final = -62_135_596_800
 # Go computes dates from unsigned seconds since this many before 1970.
 _BEFORE_1970: Final = (292_277_022_400 * 146_097 // 400 + 306) * _DAY - _YEAR_ONE
 _UNSIGNED: Final = 1 << 64
+_WEST_MOST: Final = -12
+_EAST_MOST: Final = 14
+"""Hours of the zones without a name of which Go keeps one each."""
 _STRING: Final = "2006-01-02 15:04:05.999999999 -0700 MST"
 _TEXT: Final = "2006-01-02T15:04:05.999999999Z07:00"
 _ZONE: Final = re.compile(r"(?!/)(?!.*(?:\.\.|/$))[A-Za-z0-9_.+/-]{1,64}")
@@ -40,16 +46,44 @@ _FIRST_ASKED: Final = _YEAR_ONE + 2 * _DAY
 _LAST_ASKED: Final = 253_402_300_800 - 2 * _DAY
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Go's ``time.Location``: an abbreviation, and the seconds that clocks are ahead of UTC."""
+
+    zone: str
+    offset: int = 0
+    is_local: bool = False
+
+
+UTC: Final = Place("UTC")
+LOCAL: Final = Place("UTC", is_local=True)
+
+
+def fixed(zone: str, offset: int) -> Place:
+    """``time.FixedZone``: another one each time, except for whole hours without a name."""
+    hours, rest = divmod(offset, 3600)
+    whole = not zone and not rest and _WEST_MOST <= hours <= _EAST_MOST
+    return _whole_hours(hours) if whole else Place(zone, offset)
+
+
+@cache
+def _whole_hours(hours: int) -> Place:
+    return Place("", hours * 3600)
+
+
 class Time(Struct):
-    """An instant: ``unix`` seconds since 1970 as an int64, nanoseconds beyond, and the zone that it is shown in."""
+    """An instant: ``unix`` seconds since 1970 as an int64, nanoseconds beyond, and the place whose clocks show it.
+
+    ``==`` is that of Go, which holds at the same place only; ``eq`` finds no two places the same that were made by
+    themselves.
+    """
 
     go_type: ClassVar[GoType] = TIME
 
-    def __init__(self, unix: int, nanosecond: int = 0, *, zone: str = "UTC", offset: int = 0) -> None:
+    def __init__(self, unix: int, nanosecond: int = 0, place: Place = LOCAL) -> None:
         self.unix = wrap(unix + nanosecond // SECOND)
         self.nanosecond = nanosecond % SECOND
-        self.zone = zone
-        self.offset = offset
+        self.place = place
 
     @classmethod
     def of(cls, moment: dt.datetime) -> Time:
@@ -57,24 +91,28 @@ class Time(Struct):
         since = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
         return cls(since.days * _DAY + since.seconds, since.microseconds * 1000)
 
-    def _key(self) -> tuple[int, int, str, int]:
-        return self.unix, self.nanosecond, self.zone, self.offset
-
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Time) and self._key() == other._key()
+        return (
+            isinstance(other, Time)
+            and (self.unix, self.nanosecond) == (other.unix, other.nanosecond)
+            and self.place is other.place
+        )
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash((self.unix, self.nanosecond))
 
     def fields(self) -> Mapping[str, Value]:
         return {}
+
+    def deep_equals(self, other: Struct) -> bool:
+        return vars(self) == vars(other)
 
     def go_string(self) -> str:
         return self.format(_STRING)
 
     def moment(self) -> Moment:
         """Date and clock, in the time's zone."""
-        seconds = (self.unix + self.offset + _BEFORE_1970) % _UNSIGNED - _BEFORE_1970 - _YEAR_ONE
+        seconds = (self.unix + self.place.offset + _BEFORE_1970) % _UNSIGNED - _BEFORE_1970 - _YEAR_ONE
         cycles, seconds = divmod(seconds, _CYCLE)
         days, seconds = divmod(seconds, _DAY)
         date = dt.date.fromordinal(days + 1)
@@ -88,8 +126,8 @@ class Time(Struct):
             minute=seconds // 60 % 60,
             second=seconds % 60,
             nanosecond=self.nanosecond,
-            zone=self.zone,
-            offset=self.offset,
+            zone=self.place.zone,
+            offset=self.place.offset,
         )
 
     def format(self, layout: str) -> str:
@@ -99,7 +137,7 @@ class Time(Struct):
         """RFC 3339, as the time is told in JSON. Raises ``FunctionError`` where that has no room for it."""
         if not 0 <= self.moment().year <= 9999:
             raise FunctionError("the year is not within 0 and 9999", detail="year outside of range [0,9999]")
-        if abs(self.offset) >= _DAY:
+        if abs(self.place.offset) >= _DAY:
             raise FunctionError("the zone is a day or more off", detail="timezone hour outside of range [0,23]")
         return self.format(_TEXT).encode()
 
@@ -116,21 +154,22 @@ class Time(Struct):
 
     def add(self, nanoseconds: int) -> Time:
         seconds, nanosecond = divmod(self.nanosecond + nanoseconds, SECOND)
-        return Time(wrap(self.unix + seconds), nanosecond, zone=self.zone, offset=self.offset)
+        return Time(wrap(self.unix + seconds), nanosecond, self.place)
 
     def add_date(self, years: int, months: int, days: int) -> Time:
         """The date moved, then brought into the calendar: a month after January 31 is in March."""
         now = self.moment()
         unix = unix_of(now.year + years, now.month + months, now.day + days)
         clock = now.hour * 3600 + now.minute * 60 + now.second
-        return Time(unix + clock - self.offset, self.nanosecond, zone=self.zone, offset=self.offset)
+        return Time(unix + clock - self.place.offset, self.nanosecond, self.place)
 
     def since(self, other: Time) -> Number:
         """The duration from ``other`` until this time."""
         return duration(self.nanoseconds() - other.nanoseconds())
 
-    def in_utc(self) -> Time:
-        return Time(self.unix, self.nanosecond)
+    def at(self, place: Place) -> Time:
+        """The same instant, shown elsewhere."""
+        return Time(self.unix, self.nanosecond, place)
 
     def truncated(self, step: int) -> Time:
         """Rounded down to a multiple of ``step`` nanoseconds since the year 1."""
@@ -147,7 +186,7 @@ class Time(Struct):
         return (self.nanoseconds() - _YEAR_ONE * SECOND) % step
 
 
-ZERO: Final = Time(_YEAR_ONE)
+ZERO: Final = Time(_YEAR_ONE, place=UTC)
 """Go's zero time, which begins the year 1."""
 
 
@@ -169,7 +208,7 @@ def _methods() -> dict[str, Function]:
         "Hour func() int": lambda time: time.moment().hour,
         "IsDST func() bool": lambda _: False,
         "IsZero func() bool": lambda time: _compared(time, ZERO) == 0,
-        "Local func() time.Time": Time.in_utc,
+        "Local func() time.Time": lambda time: time.at(LOCAL),
         "MarshalJSON func() ([]uint8, error)": lambda time: b'"%s"' % time.text(),
         "MarshalText func() ([]uint8, error)": Time.text,
         "Minute func() int": lambda time: time.moment().minute,
@@ -180,7 +219,7 @@ def _methods() -> dict[str, Function]:
         "String func() string": Time.go_string,
         "Sub func(time.Time) time.Duration": Time.since,
         "Truncate func(time.Duration) time.Time": Time.truncated,
-        "UTC func() time.Time": Time.in_utc,
+        "UTC func() time.Time": lambda time: time.at(UTC),
         "Unix func() int64": lambda time: Number(time.unix, INT64),
         "UnixMicro func() int64": lambda time: Number(wrap(time.nanoseconds() // 1_000), INT64),
         "UnixMilli func() int64": lambda time: Number(wrap(time.nanoseconds() // 1_000_000), INT64),
@@ -209,16 +248,16 @@ def unix_of(year: int, month: int, day: int) -> int:
 
 def in_zone(time: Time, name: str) -> Time:
     """The time as clocks at a place of the tz database show it; in UTC where there is no such place."""
-    place = _place(name)
-    if place is None:
-        return time.in_utc()
+    database = _place(name)
+    if database is None:
+        return time.at(UTC)
     # datetime ends with the year 9999; the rules for the future repeat themselves with the calendar.
     cycles = max(0, -((_LAST_ASKED - time.unix) // _CYCLE))
     asked = max(time.unix - cycles * _CYCLE, _FIRST_ASKED)
     there = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=asked)
-    there = there.astimezone(place)
+    there = there.astimezone(database)
     offset = there.utcoffset() or dt.timedelta()
-    return Time(time.unix, time.nanosecond, zone=there.tzname() or "", offset=offset.days * _DAY + offset.seconds)
+    return time.at(Place(there.tzname() or "", offset.days * _DAY + offset.seconds))
 
 
 def _place(name: str) -> zoneinfo.ZoneInfo | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from keyferry.shape.gotmpl.goduration import quoted
 from keyferry.shape.gotmpl.golayout import DAYS, MONTHS, chunks
-from keyferry.shape.gotmpl.gotime import Time, unix_of
+from keyferry.shape.gotmpl.gotime import LOCAL, UTC, Time, fixed, unix_of
 
 __all__ = ["TimeError", "parse_time"]
 
@@ -269,15 +269,15 @@ class _Reader:
         unix = unix_of(self._year, self._month or 1, self._day or 1)
         unix += self._hour * 3600 + self._minute * 60 + self._second
         if self._is_utc:
-            return Time(unix, self._nanosecond)
+            return Time(unix, self._nanosecond, UTC)
         if self._offset != _NO_OFFSET:
             # An offset of zero without another name is the local zone.
-            zone = self._zone if self._offset or self._zone else "UTC"
-            return Time(unix - self._offset, self._nanosecond, zone=zone, offset=self._offset)
+            place = fixed(self._zone, self._offset) if self._offset or self._zone else LOCAL
+            return Time(unix - self._offset, self._nanosecond, place)
         if self._zone:
             hours = int(self._zone[3:] or "0") if self._zone.startswith("GMT") else 0
-            return Time(unix, self._nanosecond, zone=self._zone, offset=hours * 3600)
-        return Time(unix, self._nanosecond)
+            return Time(unix, self._nanosecond, fixed(self._zone, hours * 3600))
+        return Time(unix, self._nanosecond, LOCAL)
 
 
 def _read_other(reader: _Reader, element: str) -> None:

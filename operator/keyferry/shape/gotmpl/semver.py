@@ -64,6 +64,9 @@ class Version(Struct):
         texts = {"pre": self.prerelease, "metadata": self.metadata, "original": self.original}
         return {**dict(numbers), **texts}
 
+    def deep_equals(self, other: Struct) -> bool:
+        return vars(self) == vars(other)
+
     def deep_copy(self) -> Version:
         # Go's library for copies leaves out what is not exported, which is everything.
         return type(self)(0, 0, 0)
@@ -108,6 +111,12 @@ class _VersionValue(Version):
     """What methods make is no pointer in Go, so it has fewer methods."""
 
     go_type: ClassVar[GoType] = _VALUE
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _VersionValue) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(self.numbers)
 
 
 def _check(identifiers: str, what: str) -> None:

@@ -97,8 +97,12 @@ class Struct(ABC):
         return None
 
     def printed_fields(self) -> Mapping[str, Value] | None:
-        """All fields, as ``printf`` shows them under verbs that ask for no ``String``; None where some are addresses."""
+        """All fields, as ``printf`` shows them under verbs without ``String``; None where some are addresses."""
         return None if self.go_string() is not None else self.fields()
+
+    def deep_equals(self, other: Struct) -> bool:
+        """Go's ``reflect.DeepEqual`` with another one of the same type: what pointers point to is what counts."""
+        return self == other
 
     def deep_copy(self) -> Struct:
         """What is left of it where sprig's ``deepCopy`` copies it."""

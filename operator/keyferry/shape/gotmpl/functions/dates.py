@@ -6,7 +6,7 @@ from keyferry.shape.gotmpl.errors import FunctionError
 from keyferry.shape.gotmpl.fmt import string_method
 from keyferry.shape.gotmpl.goduration import HOUR, MINUTE, SECOND, DurationError, parse_duration, rounded
 from keyferry.shape.gotmpl.gostrconv import parse_int, wrap
-from keyferry.shape.gotmpl.gotime import ZERO, Time, in_zone
+from keyferry.shape.gotmpl.gotime import LOCAL, ZERO, Time, in_zone
 from keyferry.shape.gotmpl.gotimeparse import TimeError, parse_time
 from keyferry.shape.gotmpl.registry import Registry
 from keyferry.shape.gotmpl.run import Run
@@ -42,7 +42,7 @@ def now(run: Run) -> Time:
 
 @REGISTRY.add("date", "func(string, interface {}) string", run=True)
 def date(run: Run, layout: str, value: Value) -> str:
-    return _time(run, value, "date").in_utc().format(layout)
+    return _time(run, value, "date").at(LOCAL).format(layout)
 
 
 @REGISTRY.add("dateInZone date_in_zone", "func(string, interface {}, string) string", run=True)
@@ -52,7 +52,7 @@ def date_in_zone(run: Run, layout: str, value: Value, zone: str) -> str:
 
 @REGISTRY.add("htmlDate", "func(interface {}) string", run=True)
 def html_date(run: Run, value: Value) -> str:
-    return _time(run, value, "htmlDate").in_utc().format("2006-01-02")
+    return _time(run, value, "htmlDate").at(LOCAL).format("2006-01-02")
 
 
 @REGISTRY.add("htmlDateInZone", "func(interface {}, string) string", run=True)

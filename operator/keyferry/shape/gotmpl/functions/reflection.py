@@ -70,10 +70,7 @@ def deep_equal(run: Run, one: Value, other: Value) -> bool:
 
 
 def _same(left: Value, right: Value) -> bool:
-    """Pointers of one type are compared by what they point to."""
-    if isinstance(left, Struct) and left.go_type.kind == "ptr":
-        return vars(left) == vars(right)
-    return left == right
+    return left.deep_equals(right) if isinstance(left, Struct) and isinstance(right, Struct) else left == right
 
 
 def _is_nil(value: Value) -> bool:
