@@ -11,7 +11,7 @@ from keyferry.api.externalsecret import ConversionStrategy
 from keyferry.errors import BadSpec, BadValue
 from keyferry.shape import goregexp
 
-__all__ = ["compile_name", "compiled", "convert", "validate"]
+__all__ = ["compile_name", "compiled", "convert", "shown", "validate"]
 
 MAX_KEY = 253
 """Bytes that Kubernetes allows in a key of a Secret."""
@@ -33,7 +33,7 @@ def convert(data: Mapping[str, bytes], strategy: ConversionStrategy | None = Non
     for source in sorted(data):
         key = _OTHER_THAN_ASCII_LEGAL.sub(lambda found: _converted(found[0], strategy), source)
         if key in sources:
-            twins = f'"{_shown(sources[key])}" and "{_shown(source)}"'
+            twins = f'"{shown(sources[key])}" and "{shown(source)}"'
             raise BadValue(
                 f"secret name collision during conversion: {key} (from {twins})",
                 remedy="rename one of them with a rewrite"
@@ -50,10 +50,11 @@ def validate(data: Mapping[str, bytes]) -> dict[str, bytes]:
     with a remedy. Raises ``BadValue`` for the alphabetically first key that is too long or has a wrong character.
     """
     for key in sorted(data):
-        length = len(key.encode())
+        # A template makes keys of any bytes.
+        length = len(key.encode("utf-8", "surrogateescape"))
         if length > MAX_KEY:
             raise BadValue(
-                f"key has length {length} but max is {MAX_KEY}: {_shown(key[:_SHOWN])}…",
+                f"key has length {length} but max is {MAX_KEY}: {shown(key[:_SHOWN])}…",
                 remedy="shorten it with a rewrite",
             )
         if key and not _LEGAL.fullmatch(key):
@@ -64,6 +65,11 @@ def validate(data: Mapping[str, bytes]) -> dict[str, bytes]:
                 remedy="rename it with a rewrite",
             )
     return {key: value for key, value in data.items() if key}
+
+
+def shown(text: str) -> str:
+    """A key for an error's text: what is not printable stands escaped."""
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
 
 
 @lru_cache(maxsize=1024)
@@ -92,14 +98,10 @@ def _converted(character: str, strategy: ConversionStrategy | None) -> str:
     return f"_U{ord(character):04x}_" if strategy == "Unicode" else "_"
 
 
-def _shown(text: str) -> str:
-    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
-
-
 def _wrong_character(key: str) -> str:
     wrong = next(character for character in key if not _LEGAL.fullmatch(character))
     allowed = "only ASCII letters, digits, '-', '.' and '_' are allowed"
-    return f'key "{_shown(key)}" has invalid character "{_shown(wrong)}", {allowed}'
+    return f'key "{shown(key)}" has invalid character "{shown(wrong)}", {allowed}'
 
 
 def _remedy(key: str) -> str:

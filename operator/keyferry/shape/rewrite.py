@@ -59,7 +59,8 @@ def _renamed(data: Mapping[str, bytes], rename: Callable[[str], str], lost: list
     for source in sorted(data):
         key = rename(source)
         if renamed.get(key, data[source]) != data[source]:
-            lost.append(f'"{sources[key]}" and "{source}" both become "{key}", which takes the value of "{source}"')
+            one, other, both = map(keys.shown, (sources[key], source, key))
+            lost.append(f'"{one}" and "{other}" both become "{both}", which takes the value of "{other}"')
         renamed[key] = data[source]
         sources[key] = source
     return renamed
@@ -75,7 +76,7 @@ def _merge(step: RewriteMerge, data: Mapping[str, bytes]) -> dict[str, bytes]:
         if key not in data:
             if step.priority_policy == "IgnoreNotFound":
                 continue
-            there = ", ".join(sorted(data)[:_NAMES_SHOWN]) or "no keys"
+            there = ", ".join(map(keys.shown, sorted(data)[:_NAMES_SHOWN])) or "no keys"
             raise BadValue(
                 f'merge failed with key "{key}" not found in input map',
                 remedy=f"priority names it, and there is {there}; correct priority, or set priorityPolicy: "
@@ -101,7 +102,7 @@ def _object(key: str, value: bytes) -> dict[str, object]:
         return {}
     if not isinstance(decoded, dict):
         raise BadValue(
-            f'merge failed: the value of "{key}" is not a JSON object',
+            f'merge failed: the value of "{keys.shown(key)}" is not a JSON object',
             remedy="merge joins JSON objects; leave the key out by another find or extract",
         )
     return decoded

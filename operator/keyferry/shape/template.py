@@ -17,6 +17,11 @@ Source = tuple[str, str]
 """Kind and name of a ConfigMap or Secret that holds templates."""
 _TARGETS = {"": "data", "data": "data", "annotations": "annotations", "labels": "labels"}
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_NAME = re.compile(
+    r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
+"""Names of labels and annotations, as the API server wants them."""
 _NAMES_SHOWN = 10
 
 
@@ -144,7 +149,9 @@ class _Maker:
             raise error.within(f"could not execute template: {place}") from None
         self.made.unrepeatable |= rendered.unrepeatable
         try:
-            values = {key: rendered.text} if scope == "Values" else _keys_and_values(rendered.text)
+            values = {key: rendered.text} if scope == "Values" else _keys_and_values(rendered.text, template)
+            if scope == "KeysAndValues":
+                _check_names(values, target, template)
             values = {name: decode.decode(value, strategy) for name, value in values.items()}
         except KeyferryError as error:
             raise error.within(place) from None
@@ -183,12 +190,38 @@ def _text(template: bytes) -> str:
         raise BadSpec("the template is not UTF-8 text") from None
 
 
-def _keys_and_values(rendered: bytes) -> dict[str, bytes]:
+def _keys_and_values(rendered: bytes, template: bytes) -> dict[str, bytes]:
     try:
         found = goyaml.unmarshal_string_map(rendered)
-    except BadValue as error:
+    except goyaml.YamlError as error:
+        shown = error.message
+        if _is_made(error.key, template):
+            shown = shown.replace(f'"{error.key}"', "a key that the template makes")
         raise BadValue(
-            f"the rendered text is not YAML of keys and strings: {error.message}",
+            f"the rendered text is not YAML of keys and strings: {shown}",
             remedy="quote values with toJson, or indent them below |",
         ) from None
     return {key: value.encode("utf-8", "surrogateescape") for key, value in found.items()}
+
+
+def _check_names(values: Mapping[str, bytes], target: str, template: bytes) -> None:
+    """Refuse names that Kubernetes would refuse, and quote, although they may be a piece of a value."""
+    for name in sorted(values):
+        try:
+            if target == "data":
+                keys.validate({name: b""})
+            elif not _NAME.fullmatch(name) or len(name.rpartition("/")[0]) > keys.MAX_KEY:
+                raise BadValue(f'"{keys.shown(name)}" is no name that {target} may have')
+        except BadValue as error:
+            told = error.copy()
+            if _is_made(name, template):
+                told = BadValue(
+                    f"a key that the template makes is no name that {target} may have",
+                    remedy="quote values with toJson, or indent them below |",
+                )
+            raise told from None
+
+
+def _is_made(name: str, template: bytes) -> bool:
+    """Whether a name does not stand in the template as it is: a value may have become a key."""
+    return name.encode("utf-8", "surrogateescape") not in template

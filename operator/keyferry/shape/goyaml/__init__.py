@@ -78,6 +78,7 @@ def unmarshal_string_map(document: bytes, *, depth: int = DEPTH) -> dict[str, st
                 "object" if kind == "mapping" else "array",
                 "string",
                 message=f'"{_valid(key)}" holds a {kind}, but a string, number or boolean is needed',
+                key=_valid(key),
             )
         texts[_valid(key)] = _text(each)
     return texts

@@ -9,12 +9,13 @@ class YamlError(BadValue):
     """A document that cannot be read, or a value that cannot be written.
 
     ``message`` holds nothing of the document but keys, and the right line. ``detail`` is what sigs.k8s.io/yaml says,
-    which may hold a value, and which counts lines in its own way.
+    which may hold a value, and which counts lines in its own way. ``key`` is the one in ``message``, if any.
     """
 
-    def __init__(self, message: str, *, detail: str = "") -> None:
+    def __init__(self, message: str, *, detail: str = "", key: str = "") -> None:
         super().__init__(message)
         self.detail = detail or message
+        self.key = key
 
 
 class TooDeep(YamlError):
@@ -30,10 +31,11 @@ def converting(problem: str, *, line: int = 0, told: int = 0, message: str = "")
     )
 
 
-def unmarshaling(kind: str, go_type: str, *, message: str) -> YamlError:
+def unmarshaling(kind: str, go_type: str, *, message: str, key: str = "") -> YamlError:
     """An error of encoding/json, which takes over once YAML has become JSON."""
     return YamlError(
         message,
         detail="error unmarshaling JSON: while decoding JSON: json: "
         f"cannot unmarshal {kind} into Go value of type {go_type}",
+        key=key,
     )
