@@ -30,8 +30,8 @@ class Made:
     """What the templates made. ``unrepeatable`` names the functions whose result would differ another time."""
 
     data: dict[str, bytes] = field(default_factory=dict, repr=False)
-    labels: dict[str, str] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict, repr=False)
+    annotations: dict[str, str] = field(default_factory=dict, repr=False)
     unrepeatable: frozenset[str] = frozenset()
 
 

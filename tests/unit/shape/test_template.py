@@ -275,7 +275,7 @@ TARGETS = st.sampled_from(["Data", "Data", "Labels", "annotations"])
 STRATEGIES = st.sampled_from(["None", "None", "Base64", "Base64URL", "Auto"])
 LITERALS = st.builds(
     lambda text, target, strategy: literal(text, target=target, valuesDecodingStrategy=strategy),
-    TEMPLATES.filter(lambda text: "\udc80" > max(text, default="")),
+    TEMPLATES.filter(lambda text: max(text, default="") < "\udc80"),
     TARGETS,
     STRATEGIES,
 )
@@ -294,19 +294,15 @@ SPECS = st.builds(
         "metadata": {"labels": labels, "annotations": annotations},
     },
     st.sampled_from(["Replace", "Merge"]),
-    st.lists(st.one_of(LITERALS, OBJECTS), max_size=3),
+    st.lists(st.one_of(LITERALS, OBJECTS), max_size=2),
     TEXTS,
     st.dictionaries(NAMES, TEMPLATES, max_size=1),
     st.dictionaries(NAMES, TEMPLATES, max_size=1),
 )
-READ = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES))
-HELD = st.dictionaries(
-    NAMES,
-    st.one_of(
-        TEMPLATES.map(lambda text: text.encode("utf-8", "surrogateescape")), st.just(b"\xff" + HELD_CANARY.encode())
-    ),
-    min_size=1,
-    max_size=3,
+READ = st.fixed_dictionaries(dict.fromkeys(KEYS, VALUES), optional={"c": VALUES})
+HELD = st.fixed_dictionaries(
+    dict.fromkeys(["k", "l"], TEMPLATES.map(lambda text: text.encode("utf-8", "surrogateescape"))),
+    optional={"m": st.just(b"\xff" + HELD_CANARY.encode())},
 )
 LIMITS = Limits(steps=3000, depth=20, output=1 << 16, memory=1 << 20, seconds=10)
 
