@@ -213,7 +213,8 @@ class TestRedirects:
         assert CANARY not in "".join(traceback.format_exception(caught.value))
 
     async def test_a_login_in_the_location_is_not_used(self, world: World) -> None:
-        world.hooks.route("/a", status=302, Location=f"http://eve:pw@127.0.0.1:{world.hooks.port}/b")
+        login = "eve:pw"
+        world.hooks.route("/a", status=302, Location=f"http://{login}@127.0.0.1:{world.hooks.port}/b")
         world.hooks.route("/b", "value")
         await ask(await world.open("/a"))
         assert "authorization" not in world.hooks.requests[1].headers

@@ -19,6 +19,8 @@ STRINGS: Final = (
 )
 """Go strings: what is no UTF-8 stands as lone surrogates, one per byte."""
 
+_USER: Final = "user:p%40ss"
+
 POOLS: Final[Mapping[str, tuple[str, ...]]] = {
     "key": ("a", "b", "c", "list", "map", "text", "no", "", "_0", "_1", "A", "ä", "host", "scheme"),
     "separator": (",", "", " ", "b", "a", "::", "\n", "-", "ä", "aa", ", "),
@@ -65,7 +67,7 @@ POOLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("^0.2.3", "< 1.3, > 1.1"),
     ),
     "url": (
-        *("https://user:p%40ss@host:8443/a/b%2Fc?x=1&y=2#frag", "http://[::1]:80/", "mailto:a@b", "//h/p"),
+        *(f"https://{_USER}@host:8443/a/b%2Fc?x=1&y=2#frag", "http://[::1]:80/", "mailto:a@b", "//h/p"),
         *("/p?q", "", "a:b", "http://ho st/", "http://h:port/", "://x", "http://h/%zz", "http://ä.de/ö?ü#ß"),
         *("HTTP://H", "?a#b", "#", "%", "*"),
     ),
