@@ -108,14 +108,18 @@ class PrivateKey(ABC):
     @property
     def signs_with(self) -> bytes:
         """AlgorithmIdentifier of the signatures, which is Go's choice. Raises where the key cannot sign."""
-        raise FunctionError(
-            "a key of this type cannot sign certificates; use RSA, ECDSA or Ed25519",
-            detail="x509: certificate private key does not implement crypto.Signer",
-        )
+        raise _no_signer()
 
-    def sign(self, data: bytes) -> bytes:
+    def sign(self, data: bytes) -> bytes:  # noqa: ARG002 - what cannot sign looks at nothing
         """The signature of ``data``. Raises where the key cannot sign."""
-        raise NotImplementedError
+        raise _no_signer()
+
+
+def _no_signer() -> FunctionError:
+    return FunctionError(
+        "a key of this type cannot sign certificates; use RSA, ECDSA or Ed25519",
+        detail="x509: certificate private key does not implement crypto.Signer",
+    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
