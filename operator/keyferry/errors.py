@@ -10,6 +10,7 @@
     - ``BadSpec``           the manifest or what it refers to is wrong; wait for an edit
     - ``BadValue``          the value read cannot be used as the manifest asks (not JSON, not base64)
     - ``NotReady``          something else has to become ready first
+    - ``Pending``           the answer is on its way; ask again soon
     - ``Conflict``          the API server has a newer version than the one we computed from
     - ``Broken``            a defect of ours
 
@@ -31,6 +32,7 @@ __all__ = [
     "KeyferryError",
     "NotReady",
     "NotThere",
+    "Pending",
     "PropertyNotThere",
     "Unreachable",
 ]
@@ -117,6 +119,13 @@ class NotReady(KeyferryError):
     def __init__(self, message: str, *, remedy: str = "", pending: bool = False) -> None:
         super().__init__(message, remedy=remedy)
         self.pending = pending
+
+
+class Pending(KeyferryError):
+    """The store takes its time, and too many wait for it already. Nothing failed, and there is nothing to tell.
+
+    The reading goes on by itself; who asks again a little later finds its answer.
+    """
 
 
 class Conflict(KeyferryError):

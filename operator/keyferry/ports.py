@@ -12,11 +12,13 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import ClassVar, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from keyferry.addresses import Addresses
 from keyferry.api.common import CAProvider, Model, SecretKeySelector, ServiceAccountSelector
 from keyferry.errors import BadSpec, KeyferryError
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,17 @@ class Fetched:
 
     def __repr__(self) -> str:
         return f"Fetched(version={self.version!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[K]):
+    """A document or an error for everything that was asked for, and how old the oldest of the answers is.
+
+    ``as_of`` is the moment at which its reading began, in seconds of the loop's clock; infinite where nothing was read.
+    """
+
+    answers: Mapping[K, Fetched | KeyferryError]
+    as_of: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +266,10 @@ class Provider(Protocol):
         ...
 
     async def read(self, refs: Sequence[Ref]) -> Mapping[Ref, Fetched | KeyferryError]:
-        """Read every ref; one that fails does not sink the rest. Every ref given has an entry in the result."""
+        """Read every ref; one that fails does not sink the rest. Every ref given has an entry in the result.
+
+        It is given the refs of many objects at once, up to 100; a class may say another number in ``batch``.
+        """
         ...
 
     async def validate(self) -> Validation:

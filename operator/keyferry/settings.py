@@ -83,10 +83,7 @@ class Scope:
     """Which objects this process serves."""
 
     namespaces: tuple[str, ...] = option(
-        "--namespace",
-        (),
-        Kind.NAMES,
-        "namespaces to serve, separated by commas; empty serves all",
+        "--namespace", (), Kind.NAMES, "namespaces to serve, separated by commas; empty serves all"
     )
     controller_class: str = option(
         "--controller-class",
@@ -101,12 +98,33 @@ class Work:
     """How objects are worked on."""
 
     # ESO's default is 1 goroutine per controller. Our workers are coroutines that wait for stores and for the API
-    # server; 32 keep a core busy and 64 measured no faster, because the API server is the limit by then.
+    # server; 32 keep a core busy, and a store may have half of them.
     concurrent: int = option(
-        "--concurrent", 32, Kind.COUNT, "objects worked on at the same time, all kinds together", least=1
+        "--concurrent", 64, Kind.COUNT, "objects worked on at the same time; of one store at most half as many", least=1
     )
     provider_timeout: float = option(
         "--provider-timeout", 30.0, Kind.DURATION, "longest wait for one call to a store", least=0.001
+    )
+    # Long enough for the refs of objects that came due together, and nothing beside a store's own 10 ms and more.
+    provider_batch_window: float = option(
+        "--provider-batch-window",
+        0.005,
+        Kind.DURATION,
+        "how long a read waits for others of the same store, so that they are asked for together",
+    )
+    # Refreshes of one interval are spread over a tenth of it: that of 1 h still shares its reads.
+    cache_ttl: float = option(
+        "--cache-ttl",
+        600.0,
+        Kind.DURATION,
+        "how long what was read from a store is kept in memory, to be shared by objects whose refresh interval is at "
+        "least twice its age; an edit always has it read again; 0s keeps nothing",
+    )
+    cache_size: int = option(
+        "--cache-size",
+        32,
+        Kind.COUNT,
+        "most MiB of what was read that are kept, of all stores together; one store gets at most a quarter",
     )
     store_requeue_interval: float = option(
         "--store-requeue-interval",
@@ -140,6 +158,12 @@ class Work:
     )
     template_right_delimiter: str = option(
         "--template-right-delimiter", "}}", Kind.TEXT, "what closes an action in templates of ExternalSecrets"
+    )
+    watchdog_timeout: float = option(
+        "--watchdog-timeout", 300.0, Kind.DURATION, "/healthz fails if work is due and none ends for so long; 0s: never"
+    )
+    ramp_up: float = option(
+        "--ramp-up", 10.0, Kind.DURATION, "time after a start until refreshes by the interval get all workers; 0s: none"
     )
     # Below Kubernetes' terminationGracePeriodSeconds of 30, so that the Lease is released and logs are flushed.
     shutdown_grace: float = option(

@@ -156,9 +156,11 @@ def test_a_process_for_some_namespaces_leaves_the_others_alone(cluster: Cluster,
     cluster.kubectl.run("delete", "externalsecret/scoped", "secretstore/store", "-n", "default")
 
 
-def test_sigusr1_tells_where_every_task_waits(operator: Operator) -> None:
+def test_sigusr1_tells_what_is_due_and_where_every_task_waits(operator: Operator) -> None:
     operator.process.send(signal.SIGUSR1)
 
+    waiting = operator.process.wait_for(lambda each: each.get("msg") == "waiting for a worker")
+    assert waiting["due"] == 0, str(waiting)
     line = operator.process.wait_for(lambda each: each.get("msg") == "task" and "worker" in str(each.get("task")))
 
     assert any("kits/workqueue.py" in frame for frame in line["stack"]), str(line)

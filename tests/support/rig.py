@@ -11,8 +11,10 @@ from keyferry.addresses import Addresses
 from keyferry.app.bells import Bells, Lane
 from keyferry.app.loop import Loop
 from keyferry.app.sweep import Sweep
+from keyferry.app.watchdog import Watchdog
 from keyferry.app.world import World
 from keyferry.fetch.fetcher import Fetcher
+from keyferry.fetch.line import Limits
 from keyferry.fetch.pool import Pool
 from keyferry.kits.workqueue import WorkQueue
 from keyferry.kube.client import EXTERNAL_SECRETS, NAMESPACES, SECRET_STORES, SECRETS, ObjectKey
@@ -35,6 +37,7 @@ from tests.support.virtual import elapsed
 
 KEY = ObjectKey("ExternalSecret", "team", "app")
 STORE = ObjectKey("SecretStore", "team", "store")
+WORKERS = 8
 
 
 class _Opener:
@@ -64,6 +67,9 @@ class _Counter:
     def reads_saved(self, store: StoreIdentity, how: str) -> None:
         """Nothing is counted of what was saved."""
 
+    def resting(self, store: StoreIdentity, *, now: bool) -> None:
+        """Nothing is counted of rests."""
+
 
 def now() -> dt.datetime:
     """2030 began with the test."""
@@ -77,7 +83,10 @@ class Rig:
         self.server = MemoryKube()
         kube = self.server.kube
         self.world = World()
-        self.queue: WorkQueue[ObjectKey] = WorkQueue(lanes=len(Lane))
+        self.queue: WorkQueue[ObjectKey] = WorkQueue(
+            lanes=len(Lane), tenant=lambda key: key.namespace, uses=self.world.used_by, workers=WORKERS
+        )
+        self.watchdog = Watchdog(self.queue, timeout=300)
         self.metrics = Metrics()
         self.dependencies = Dependencies(
             kube,
@@ -89,7 +98,9 @@ class Rig:
         self.managed = ManagedSecrets(self._secret)
         self.pool = Pool(_Opener(), timeout=30)
         self.counter = _Counter()
-        self.fetcher = Fetcher(self.pool, self.counter, timeout=30)
+        self.fetcher = Fetcher(
+            self.pool, self.counter, Limits(timeout=30, waiters=WORKERS // 4), recovered=self._recovered
+        )
         gate = Gate(self.world, "default", flood_gate=True, cluster_stores=True)
         self.targets = Targets(kube, self.managed, adopt=False)
         self.templates = Templates(kube, self.dependencies, renderer(now=now), Inline())
@@ -116,6 +127,7 @@ class Rig:
             self.external_secrets,
             self.stores,
             self.metrics,
+            self.watchdog,
             now=now,
             refresh_every=300,
         )
@@ -159,6 +171,9 @@ class Rig:
 
     def _dependency(self, key: ObjectKey) -> None:
         self.bells.dependency(key)
+
+    def _recovered(self, store: StoreIdentity) -> None:
+        self.bells.recovered(ObjectKey(store.kind, store.namespace, store.name))
 
     def _secret(self, key: ObjectKey) -> None:
         self.bells.secret(key)

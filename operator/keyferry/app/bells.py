@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,10 +14,13 @@ from keyferry.fetch.pool import Pool
 from keyferry.kits.workqueue import WorkQueue
 from keyferry.kube.client import ObjectKey
 from keyferry.kube.dependencies import Dependencies
+from keyferry.shape.hashes import synced_resource_version
 from keyferry.sync.externalsecret import ExternalSecrets
 from keyferry.telemetry import Metrics, get_logger
 
 _log = get_logger(__name__)
+_BETWEEN, _LONGEST_RETURN = 0.02, 30.0
+"""Seconds between two users of a store that has recovered, and until the last of them comes: no new flood for it."""
 
 
 class Lane(enum.IntEnum):
@@ -60,9 +64,9 @@ class Bells:
             self.gone(key)
             return
         if self._world.take(key, body):
-            synced = (body.get("status") or {}).get("refreshTime")
+            self._external_secrets.ask(key)
             # Listed at the start: most are in step, and must not stand in the way of those that are not.
-            self._queue.add(key, Lane.REFRESH if synced and event is None else Lane.FIRST)
+            self._queue.add(key, Lane.REFRESH if event is None and _was_synced(body) else Lane.FIRST)
 
     def store(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
         """A SecretStore or ClusterSecretStore was listed, changed or deleted."""
@@ -145,6 +149,15 @@ class Bells:
         if store.kind in self._checked:
             self._queue.add(store, Lane.RETRY)
 
+    def recovered(self, store: ObjectKey) -> None:
+        """A store that was given a rest answers again: its users come back one after the other."""
+        self.suspect(store)
+        users = self._world.users(store)
+        step = min(_BETWEEN, _LONGEST_RETURN / max(1, len(users)))
+        now = asyncio.get_running_loop().time()
+        for number, key in enumerate(users):
+            self._queue.schedule(key, now + number * step, Lane.RETRY)
+
     def _wake_users(self, store: ObjectKey) -> None:
         for key in self._world.users(store):
             self._queue.add(key, Lane.RETRY)
@@ -153,6 +166,13 @@ class Bells:
 def _usability(store: SecretStore) -> tuple[Any, ...]:
     ready = next((each.status for each in store.status.conditions if each.type == "Ready"), "")
     return ready, store.metadata.deletion_timestamp
+
+
+def _was_synced(body: Mapping[str, Any]) -> bool:
+    """Whether the object was synced as it stands."""
+    metadata = body["metadata"]
+    current = synced_resource_version(metadata["generation"], metadata.get("annotations"), metadata.get("labels"))
+    return bool((body.get("status") or {}).get("syncedResourceVersion") == current)
 
 
 def _key(kind: str, body: Mapping[str, Any]) -> ObjectKey:

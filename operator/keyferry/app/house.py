@@ -20,9 +20,11 @@ from keyferry.app.bells import Bells, Lane
 from keyferry.app.leader import new_identity
 from keyferry.app.loop import Loop
 from keyferry.app.sweep import Sweep
+from keyferry.app.watchdog import Watchdog
 from keyferry.app.world import World
 from keyferry.errors import KeyferryError
 from keyferry.fetch.fetcher import Fetcher
+from keyferry.fetch.line import Limits
 from keyferry.fetch.pool import Pool
 from keyferry.kits.tokenbucket import TokenBucket
 from keyferry.kits.workqueue import WorkQueue
@@ -46,7 +48,7 @@ from keyferry.kube.watch import Reflector
 from keyferry.kubehttp import KubeError, KubeHttp
 from keyferry.ports import Credentials, Provider, StoreIdentity
 from keyferry.providers import load
-from keyferry.settings import Settings
+from keyferry.settings import Settings, Work
 from keyferry.shape.render import Renderer
 from keyferry.shape.render import World as TemplateWorld
 from keyferry.sync.externalsecret import ExternalSecrets
@@ -108,12 +110,16 @@ class _Counter:
     def reads_saved(self, store: StoreIdentity, how: str) -> None:
         self.metrics.read_saved(store.kind, store.namespace, store.name, how)
 
+    def resting(self, store: StoreIdentity, *, now: bool) -> None:
+        self.metrics.store_resting(store.kind, store.namespace, store.name, now=now)
+
 
 @dataclass(frozen=True, slots=True)
 class House:
     """The objects that the process deals with by name."""
 
     queue: WorkQueue[ObjectKey]
+    watchdog: Watchdog
     world: World
     bells: Bells
     loop: Loop
@@ -135,7 +141,14 @@ async def build(
         answered=lambda method, code: metrics.api_request(method, code, host),
     )
     world = World()
-    queue: WorkQueue[ObjectKey] = WorkQueue(lanes=len(Lane), added=lambda key: metrics.queue_added(key.kind.lower()))
+    queue: WorkQueue[ObjectKey] = WorkQueue(
+        lanes=len(Lane),
+        added=lambda key: metrics.queue_added(key.kind.lower()),
+        tenant=lambda key: key.namespace,
+        uses=world.used_by,
+        workers=settings.work.concurrent,
+    )
+    watchdog = Watchdog(queue, timeout=settings.work.watchdog_timeout)
     served = resources(settings)
     namespaces = settings.scope.namespaces
     idle = settings.kube.watch_idle_timeout
@@ -164,7 +177,13 @@ async def build(
         _Opener(kube, dependencies, metrics, settings.tenants.lend_own_token, renderer, tenants),
         timeout=settings.work.provider_timeout,
     )
-    fetcher = Fetcher(pool, _Counter(metrics), timeout=settings.work.provider_timeout)
+
+    def recovered(store: StoreIdentity) -> None:
+        bells.recovered(ObjectKey(store.kind, store.namespace, store.name))
+
+    fetcher = Fetcher(
+        pool, _Counter(metrics), _limits(settings.work), most=settings.work.cache_size << 20, recovered=recovered
+    )
     gate = Gate(
         world,
         settings.scope.controller_class,
@@ -189,6 +208,7 @@ async def build(
         external_secrets,
         stores,
         metrics,
+        watchdog,
         now=now,
         refresh_every=settings.work.refresh_time_interval,
     )
@@ -211,9 +231,9 @@ async def build(
         asyncio.create_task(_every(_SWEEP_EVERY, sweep.run), name="sweep"),
         asyncio.create_task(_every(_IDLE_EVERY, pool.sweep), name="close idle adapters"),
     ]
-    _set_gauges(metrics, queue, {EXTERNAL_SECRETS.kind, *checked}, settings.work.concurrent)
+    _set_gauges(metrics, queue, watchdog, {EXTERNAL_SECRETS.kind, *checked}, settings.work.concurrent)
     try:
-        yield House(queue, world, bells, loop, kube, managed, recorder, reflectors)
+        yield House(queue, watchdog, world, bells, loop, kube, managed, recorder, reflectors)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2.0):
                 await recorder.flush()
@@ -262,7 +282,20 @@ def resources(settings: Settings) -> tuple[Resource, ...]:
     return tuple(served)
 
 
-def _set_gauges(metrics: Metrics, queue: WorkQueue[ObjectKey], kinds: Collection[str], workers: int) -> None:
+def _limits(work: Work) -> Limits:
+    return Limits(
+        timeout=work.provider_timeout,
+        window=work.provider_batch_window,
+        ttl=work.cache_ttl,
+        most=(work.cache_size << 20) // 4,
+        # A store that is slow leaves most workers to the rest, even where several are.
+        waiters=max(1, work.concurrent // 4),
+    )
+
+
+def _set_gauges(
+    metrics: Metrics, queue: WorkQueue[ObjectKey], watchdog: Watchdog, kinds: Collection[str], workers: int
+) -> None:
     def measure() -> None:
         for lane in Lane:
             metrics.lane_depth(lane.name.lower(), queue.depth(lane))
@@ -270,6 +303,7 @@ def _set_gauges(metrics: Metrics, queue: WorkQueue[ObjectKey], kinds: Collection
         for kind in kinds:
             metrics.queue_depth(kind.lower(), waiting[kind])
         metrics.oldest_overdue(queue.overdue())
+        metrics.longest_work("keyferry", watchdog.longest())
         metrics.workers("keyferry", busy=queue.in_work(), limit=workers)
 
     metrics.before_scrape(measure)

@@ -6,12 +6,13 @@ import asyncio
 import datetime as dt
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from keyferry.api.externalsecret import ExternalSecret
 from keyferry.api.store import SecretStore
 from keyferry.app.bells import Bells, Lane
+from keyferry.app.hotloops import HotLoops
+from keyferry.app.watchdog import Watchdog
 from keyferry.app.world import World
 from keyferry.errors import BadSpec, Broken, Conflict, KeyferryError, NotThere
 from keyferry.kits.workqueue import Closed, Work, WorkQueue
@@ -24,15 +25,9 @@ from keyferry.telemetry import Metrics, get_logger
 from keyferry.telemetry.metrics import Result
 
 _log = get_logger(__name__)
+_RAMP_STEPS = 16
 _STATUS_RETRY = 60.0
 """Seconds at the most until a status that could not be written is written again."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """When work last ended, in seconds of the loop's clock: what the liveness probe looks at."""
-
-    ended: float
 
 
 class Loop:
@@ -48,6 +43,7 @@ class Loop:
         external_secrets: ExternalSecrets,
         stores: Stores,
         metrics: Metrics,
+        watchdog: Watchdog,
         *,
         now: Callable[[], dt.datetime],
         refresh_every: float,
@@ -60,11 +56,13 @@ class Loop:
         self._external_secrets = external_secrets
         self._stores = stores
         self._metrics = metrics
+        self._watchdog = watchdog
+        self._hot_loops = HotLoops(kube)
         self._now = now
         self._refresh_every = refresh_every
         self._failures: dict[ObjectKey, int] = {}
         self._clock = asyncio.get_running_loop().time
-        self.progress = Progress(self._clock())
+        metrics.before_scrape(lambda: metrics.hot_loops(self._hot_loops.hot()))
 
     async def work(self) -> None:
         """One worker; ends when the queue is closed."""
@@ -75,14 +73,16 @@ class Loop:
                 return
             except Exception:  # noqa: BLE001 -- a worker that ended would not be missed until all have
                 _log.exception("work failed because of a defect")
+            # Thousands of keys that need nothing are worked on without a wait; probes and watches have their turn.
+            await asyncio.sleep(0)
 
     async def step(self) -> None:
         """Work on the next key, once there is one that is due. Raises ``Closed`` when the queue is closed."""
         work = await self._queue.get()
         try:
-            await self._one(work)
+            with self._watchdog.working(work):
+                await self._one(work)
         finally:
-            self.progress.ended = self._clock()
             self._queue.done(work.key)
 
     async def _one(self, work: Work[ObjectKey]) -> None:
@@ -95,6 +95,11 @@ class Loop:
         uid = self._world.uid(key)
         if uid is None:
             self._forget(key)
+            return
+        edition = self._world.edition(key)
+        if edition is not None and (wait := self._hot_loops.wait(key, edition, rung=work.rung)):
+            self._queue.schedule(key, self._clock() + wait, Lane.RETRY)
+            await self._tell_hot(key)
             return
         try:
             outcome = await self._sync(key)
@@ -111,6 +116,8 @@ class Loop:
         except Exception as error:  # noqa: BLE001 -- one object's defect must not end a worker
             broken = _broken(key, error)
             outcome = Outcome("error", delay=60.0, retry=True, error=broken)
+        if edition is not None and outcome.result != "skipped":
+            self._hot_loops.synced(key, edition, rung=work.rung)
         self._metrics.queue_worked(controller, self._clock() - started)
         self._metrics.reconciled(*key, seconds=self._clock() - started, result=_result(outcome))
         self._schedule(key, outcome)
@@ -120,8 +127,20 @@ class Loop:
         self._failures.pop(key, None)
         self._recorder.settled(key)
         self._metrics.forget(*key)
+        self._hot_loops.forget(key)
         if key.kind == "ExternalSecret":
             self._external_secrets.forget(key)
+
+    async def _tell_hot(self, key: ObjectKey) -> None:
+        """Tell of an object that is held back, once."""
+        try:
+            es = self._world.outline(key)
+        except BadSpec:
+            return
+        note = await self._hot_loops.note(key, es) if es is not None else None
+        if es is not None and note is not None:
+            _log.warning("held back", object=str(key), reason=note.reason, why=note.message)
+            self._recorder.note(key, _reference(es), note)
 
     async def _sync(self, key: ObjectKey) -> Outcome:
         """Work on the object and tell what came of it."""
@@ -248,6 +267,19 @@ class Loop:
             self._metrics.queue_retried(key.kind.lower())
         lane = Lane.RETRY if outcome.retry or key.kind != "ExternalSecret" else Lane.REFRESH
         self._queue.schedule(key, self._clock() + delay, lane)
+
+
+async def ramp_up(queue: WorkQueue[ObjectKey], *, workers: int, seconds: float) -> None:
+    """Let periodic refreshes have few workers first, and all after so many seconds.
+
+    After an outage of ours everything is due at once, and the stores may just have come back as well. What is new or
+    was edited is not held up.
+    """
+    start, clock = asyncio.get_running_loop().time(), asyncio.get_running_loop().time
+    while (gone := clock() - start) < seconds:
+        queue.limit(Lane.REFRESH, max(1, int(workers * gone / seconds)))
+        await asyncio.sleep(seconds / _RAMP_STEPS)
+    queue.limit(Lane.REFRESH, None)
 
 
 def _result(outcome: Outcome) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -50,14 +50,23 @@ def installed_version() -> str:
 
 
 def listen_to_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT set ``stop``; SIGUSR1 writes every task's stack to the log.
+    """SIGTERM and SIGINT set ``stop``.
 
     Idempotent. Called again after each start of kopf, which puts its own handlers in their place.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop, number)
-    loop.add_signal_handler(signal.SIGUSR1, dump_tasks)
+
+
+def dump_on_signal(first: Callable[[], None]) -> None:
+    """SIGUSR1 calls ``first``, then writes every task's stack to the log."""
+
+    def dump() -> None:
+        first()
+        dump_tasks()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, dump)
 
 
 def dump_tasks() -> None:

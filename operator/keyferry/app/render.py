@@ -25,7 +25,7 @@ from keyferry.api.externalsecret import ExternalSecret, Rewrite, SecretStoreRef
 from keyferry.api.store import SecretStore
 from keyferry.errors import BadSpec, KeyferryError, NotThere
 from keyferry.kube.plan import Desired, creation
-from keyferry.ports import Fetched, Layout, Query, Ref
+from keyferry.ports import Fetched, Layout, Query, Reading, Ref
 from keyferry.providers import load
 from keyferry.providers.fake import Fake, FakeConfig
 from keyferry.shape import gojson, rewrite
@@ -106,7 +106,7 @@ async def _rendered(
         return _store(manifests, ref, es, made_up=values is not None)
 
     try:
-        gathered = await gather(es, lookup, _Reader(values), rename, told)
+        gathered = await gather(es, lookup, _Reader(values), rename, told, after=0.0)
     except GatherFailed as failed:
         raise failed.error from None
     log += [f"{place}: the secret does not exist at the provider" for place in gathered.absent]
@@ -162,21 +162,23 @@ class _Reader:
         """As the store's own provider answers properties."""
         return load(store.spec.provider_name).layout
 
-    async def read(self, store: SecretStore, caller: str, refs: Sequence[Ref]) -> Mapping[Ref, Fetched | KeyferryError]:  # noqa: ARG002 -- no store here asks who reads
+    async def read(self, store: SecretStore, caller: str, refs: Sequence[Ref], after: float) -> Reading[Ref]:  # noqa: ARG002 -- no store here asks who reads
         """From the file, if there is one."""
         if self._values is None:
-            return await _fake(store).read(refs)
-        return {ref: self._one(ref.key, self._values, await self.layout(store)) for ref in refs}
+            return Reading(await _fake(store).read(refs), after)
+        layout = await self.layout(store)
+        return Reading({ref: self._one(ref.key, self._values, layout) for ref in refs}, after)
 
-    async def find(self, store: SecretStore, caller: str, query: Query) -> Mapping[str, Fetched | KeyferryError]:  # noqa: ARG002 -- no store here asks who reads
+    async def find(self, store: SecretStore, caller: str, query: Query, after: float) -> Reading[str]:  # noqa: ARG002 -- no store here asks who reads
         """By name only."""
         if self._values is None:
             found = await _fake(store).find(query)
-            return {name: each for name, each in found.items() if isinstance(each, Fetched)}
+            return Reading({name: each for name, each in found.items() if isinstance(each, Fetched)}, after)
         if query.tags is not None:
             raise BadSpec("a file of values has no tags", remedy="give the values under find.name or find.path")
         names = (name for name in self._values if query.matches(name) and name.startswith(query.path or ""))
-        return {name: self._one(name, self._values, await self.layout(store)) for name in names}
+        layout = await self.layout(store)
+        return Reading({name: self._one(name, self._values, layout) for name in names}, after)
 
     @staticmethod
     def _one(key: str, values: Mapping[str, Any], layout: Layout) -> Fetched | KeyferryError:

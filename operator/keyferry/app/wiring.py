@@ -21,18 +21,14 @@ from keyferry.app.house import build, end, prime, resources
 from keyferry.app.kopfrun import run_kopf, wait_until_served
 from keyferry.app.kopfsession import Watched
 from keyferry.app.leader import Elector, KubeLease, lease_namespace, while_leading
-from keyferry.app.loop import Loop
-from keyferry.app.process import installed_version, listen_to_signals, watch_loop_lag
+from keyferry.app.loop import ramp_up
+from keyferry.app.process import dump_on_signal, installed_version, listen_to_signals, watch_loop_lag
 from keyferry.app.server import serving
-from keyferry.kits.workqueue import WorkQueue
-from keyferry.kube.client import ObjectKey
+from keyferry.app.watchdog import Watchdog
 from keyferry.kubehttp import KubeHttp
 from keyferry.kubehttp.config import Endpoint, from_environment
 from keyferry.settings import Settings
 from keyferry.telemetry import Metrics, get_logger
-
-_STUCK = 600.0
-"""Seconds without any work ending, while some is due, after which the process is not alive any more."""
 
 log = get_logger(__name__)
 
@@ -44,8 +40,7 @@ class State:
     standby: bool = False
     primed: bool = False
     listed: asyncio.Event = field(default_factory=asyncio.Event)
-    loop: Loop | None = None
-    queue: WorkQueue[ObjectKey] | None = None
+    watchdog: Watchdog | None = None
 
     def ready(self) -> str | None:
         """Why the process is not ready; a replica that stands by is."""
@@ -55,12 +50,12 @@ class State:
 
     def healthy(self) -> str | None:
         """Why the process should be restarted."""
-        if self.loop is None or self.queue is None:
-            return None
-        idle = asyncio.get_running_loop().time() - self.loop.progress.ended
-        if min(idle, self.queue.overdue()) > _STUCK:
-            return f"work is due and none has ended for {_STUCK:g} s"
-        return None
+        return self.watchdog.wrong() if self.watchdog else None
+
+    def dump(self) -> None:
+        """Log what is being worked on."""
+        if self.watchdog:
+            self.watchdog.dump()
 
 
 async def run(settings: Settings) -> int:
@@ -73,6 +68,7 @@ async def run(settings: Settings) -> int:
     endpoint = await from_environment(settings.kube.kubeconfig or None, None)
     http = KubeHttp(endpoint, limit=settings.work.concurrent + 4, user_agent=f"keyferry/{version}")
     state = State(standby=settings.election.enabled)
+    dump_on_signal(state.dump)
     lag = asyncio.create_task(watch_loop_lag(metrics), name="loop lag")
     try:
         async with serving(settings.servers, metrics, ready=state.ready, healthy=state.healthy):
@@ -131,13 +127,16 @@ async def _serve(
         primed = prime(house, settings, served)
         if not await _unless_stopped(primed, stop):
             return
-        state.loop, state.queue, state.primed = house.loop, house.queue, True
+        state.watchdog, state.primed = house.watchdog, True
         registry = kopf.OperatorRegistry()
         handlers.register(registry, house.bells, settings)
         workers = [
             asyncio.create_task(house.loop.work(), name=f"worker {number}")
             for number in range(settings.work.concurrent)
         ]
+        ramp = asyncio.create_task(
+            ramp_up(house.queue, workers=settings.work.concurrent, seconds=settings.work.ramp_up), name="ramp-up"
+        )
         log.info("working", workers=len(workers), secrets=len(house.managed))
         try:
             await run_kopf(
@@ -153,7 +152,9 @@ async def _serve(
         finally:
             house.queue.close()
             # Without the Lease there is no time to be given: another process may be at work already.
+            ramp.cancel()
             await end(workers, settings.work.shutdown_grace if stop.is_set() else 0.0)
+            state.watchdog = None
     log.info("all work has ended")
 
 

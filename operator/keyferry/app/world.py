@@ -19,6 +19,8 @@ from keyferry.api.store import SecretStore
 from keyferry.kube.client import ObjectKey
 from keyferry.kube.watch import newer
 
+_CHECKS = frozenset({ObjectKey("SecretStore", "", "")})
+
 
 @dataclass(slots=True)
 class _Kept:
@@ -26,6 +28,7 @@ class _Kept:
 
     text: bytes
     uid: str
+    generation: int
     version: str
     intent: bytes
     stores: frozenset[ObjectKey]
@@ -44,7 +47,8 @@ class World:
     def __init__(self) -> None:
         self._objects: dict[ObjectKey, _Kept] = {}
         self._by_store: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
-        self._by_target: dict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        # As good as always there is one: a set would take four times the room.
+        self._by_target: dict[ObjectKey, tuple[ObjectKey, ...]] = {}
         self._by_namespace: dict[str, set[ObjectKey]] = defaultdict(set)
         self._stores: dict[ObjectKey, tuple[str, SecretStore]] = {}
         self._namespaces: dict[str, _Namespace] = {}
@@ -61,9 +65,10 @@ class World:
         kept = _Kept(
             text=_fitted(orjson.dumps({**body, "metadata": {**metadata, "managedFields": None}})),
             uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
             version=version,
             intent=_intent(metadata),
-            stores=_stores_of(key.namespace, body.get("spec") or {}),
+            stores=self._shared(_stores_of(key.namespace, body.get("spec") or {})),
             target=ObjectKey("Secret", key.namespace, _target_of(key, body.get("spec") or {})),
         )
         if before is not None and (before.stores != kept.stores or before.target != kept.target):
@@ -71,7 +76,9 @@ class World:
         self._objects[key] = kept
         for store in kept.stores:
             self._by_store[store].add(key)
-        self._by_target[kept.target].add(key)
+        aiming = self._by_target.get(kept.target, ())
+        if key not in aiming:
+            self._by_target[kept.target] = (*aiming, key)
         self._by_namespace[key.namespace].add(key)
         return before is None or before.intent != kept.intent
 
@@ -86,6 +93,16 @@ class World:
         """Which object has this name, ExternalSecret or store; None where there is none."""
         kept, store = self._objects.get(key), self._stores.get(key)
         return kept.uid if kept else store[1].metadata.uid if store else None
+
+    def edition(self, key: ObjectKey) -> tuple[str, int] | None:
+        """Uid and generation of an ExternalSecret: another one is another object, or another spec."""
+        kept = self._objects.get(key)
+        return (kept.uid, kept.generation) if kept else None
+
+    def used_by(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """What work on an object waits for: the stores of an ExternalSecret; checks of stores are one such thing."""
+        kept = self._objects.get(key)
+        return kept.stores if kept else frozenset() if key.kind == "ExternalSecret" else _CHECKS
 
     def body(self, key: ObjectKey) -> dict[str, Any] | None:
         """The ExternalSecret as last seen."""
@@ -114,7 +131,7 @@ class World:
 
     def aiming_at(self, secret: ObjectKey) -> tuple[ObjectKey, ...]:
         """The ExternalSecrets whose target is this Secret."""
-        return tuple(self._by_target.get(secret, ()))
+        return self._by_target.get(secret, ())
 
     def within(self, namespace: str) -> tuple[ObjectKey, ...]:
         """The ExternalSecrets of a namespace."""
@@ -175,7 +192,17 @@ class World:
     def _unlink(self, key: ObjectKey, kept: _Kept) -> None:
         for store in kept.stores:
             _discard(self._by_store, store, key)
-        _discard(self._by_target, kept.target, key)
+        aiming = tuple(each for each in self._by_target.pop(kept.target, ()) if each != key)
+        if aiming:
+            self._by_target[kept.target] = aiming
+
+    def _shared(self, stores: frozenset[ObjectKey]) -> frozenset[ObjectKey]:
+        """An equal set that another object has already, if there is one: most objects use what others use."""
+        for store in stores:
+            other = next(iter(self._by_store.get(store, ())), None)
+            if other is not None and self._objects[other].stores == stores:
+                return self._objects[other].stores
+        return stores
 
 
 def _discard(index: dict[Any, set[ObjectKey]], place: Any, key: ObjectKey) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from keyferry.api.common import CallersReference, Model
 from keyferry.api.duration import parse_duration
 from keyferry.api.store import SecretStore
 from keyferry.errors import BadSpec, Broken, KeyferryError, Unreachable
+from keyferry.fetch.line import Line
 from keyferry.kits.flight import Flight
 from keyferry.ports import Context, Credentials, Layout, Provider, Retries, StoreIdentity
 from keyferry.telemetry import get_logger
@@ -22,8 +23,6 @@ from keyferry.telemetry import get_logger
 _log = get_logger(__name__)
 _IDLE = 30 * 60.0
 """Seconds after which an adapter that nobody uses is closed, and what it holds is revoked."""
-_AT_ONCE = 16
-"""Batches that one adapter works on at once; more wait, so that one busy store cannot take all connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ class Entry:
     retired: bool = False
     closed: bool = False
     last_used: float = 0.0
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    line: Line | None = None
+    """What is under way and what is remembered; the ``Fetcher`` gives it one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,14 +99,22 @@ class Pool:
         Raises what opening it raises: ``BadSpec``, ``CallerNeeded``, ``Unreachable``, ``Denied``.
         """
         entry = await self._entry(store, caller)
-        entry.users += 1
+        self.hold(entry)
         try:
             yield entry
         finally:
-            entry.users -= 1
-            entry.last_used = asyncio.get_running_loop().time()
-            if entry.retired and entry.users == 0:
-                self._close(entry)
+            self.release(entry)
+
+    def hold(self, entry: Entry) -> None:
+        """Keep the adapter open until ``release``."""
+        entry.users += 1
+
+    def release(self, entry: Entry) -> None:
+        """One user less; the last one of a retired adapter closes it."""
+        entry.users -= 1
+        entry.last_used = asyncio.get_running_loop().time()
+        if entry.retired and entry.users == 0:
+            self._close(entry)
 
     async def provider(self, store: SecretStore) -> type[Provider]:
         """The provider's class. Raises ``BadSpec`` where the store's configuration is wrong."""
@@ -124,9 +132,11 @@ class Pool:
             self._retire(key)
 
     def sweep(self) -> None:
-        """Close adapters that have been idle for long."""
+        """Close adapters that have been idle for long, and let the others forget what is too old."""
         before = asyncio.get_running_loop().time() - _IDLE
         for entry in list(self._entries.values()):
+            if entry.line is not None:
+                entry.line.sweep()
             if entry.users == 0 and entry.last_used < before:
                 self._retire(entry.key)
         self._close_strays()
@@ -205,6 +215,8 @@ class Pool:
     def _close(self, entry: Entry) -> None:
         entry.closed = True
         self._strays.discard(entry)
+        if entry.line is not None:
+            entry.line.close()
         task = asyncio.create_task(self._aclose(entry.adapter), name="close adapter")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

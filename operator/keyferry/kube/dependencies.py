@@ -71,6 +71,14 @@ class Dependencies:
         """Whether the object was looked for and not found, and has not come since."""
         return self._versions.get(key) == ""
 
+    def awaits(self, dependent: ObjectKey, key: ObjectKey) -> bool:
+        """Whether ``dependent`` looked for the object, did not find it, and is woken when it comes."""
+        return self.is_absent(key) and key in self._of.get(dependent, ())
+
+    def is_at(self, key: ObjectKey, version: str) -> bool:
+        """Whether the object is still what it was at this version, as far as anybody has seen."""
+        return self._versions.get(key) == version
+
     def is_unread(self, key: ObjectKey) -> bool:
         """Whether nobody knows the object's version yet."""
         return self._versions.get(key, _UNREAD) == _UNREAD

@@ -51,6 +51,8 @@ class Targets:
         self._managed = managed
         self._adopt = adopt
         self._last: dict[ObjectKey, _Last] = {}
+        self._nothing: dict[ObjectKey, tuple[str, str]] = {}
+        """By ExternalSecret: its uid and the target that was not there the last time that it was to be deleted."""
 
     async def apply(self, key: ObjectKey, es: ExternalSecret, order: Order) -> Applied:
         """Create or update the target Secret as its creation policy says.
@@ -59,6 +61,7 @@ class Targets:
         where the Secret changed meanwhile, ``NotReady`` in a namespace that is going away, ``Denied`` and
         ``Unreachable``.
         """
+        self._nothing.pop(key, None)
         fingerprint = _fingerprint(es, order)
         seen = self._managed.get(es.metadata.namespace, es.target_name)
         if seen is not None and self._last.get(key) == _Last(seen.uid, seen.version, fingerprint):
@@ -92,10 +95,17 @@ class Targets:
     async def delete(self, es: ExternalSecret) -> bool:
         """Delete the target, if this ExternalSecret is its controller. Whether there was one to delete.
 
+        What was found to be gone is not looked for again: only ``apply`` makes another.
+
         Raises ``BadSpec`` where the Secret is not this ExternalSecret's to delete.
         """
+        key = ObjectKey("ExternalSecret", es.metadata.namespace, es.metadata.name)
+        nothing = (es.metadata.uid, es.target_name)
+        if self._nothing.get(key) == nothing and self._managed.get(es.metadata.namespace, es.target_name) is None:
+            return False
         existing = await self._kube.get(SECRETS, es.metadata.namespace, es.target_name)
         if existing is None:
+            self._nothing[key] = nothing
             return False
         metadata = existing["metadata"]
         if not any(
@@ -139,6 +149,7 @@ class Targets:
     def forget(self, key: ObjectKey) -> None:
         """The ExternalSecret is gone."""
         self._last.pop(key, None)
+        self._nothing.pop(key, None)
 
 
 def _fingerprint(es: ExternalSecret, order: Order) -> bytes:

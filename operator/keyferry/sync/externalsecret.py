@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keyferry.api.externalsecret import ExternalSecret
 from keyferry.api.window import problems
-from keyferry.errors import BadSpec, KeyferryError, NotReady
+from keyferry.errors import BadSpec, KeyferryError, NotReady, Pending
 from keyferry.kube.client import ObjectKey
 from keyferry.kube.dependencies import Dependencies
 from keyferry.kube.managed import ManagedSecrets
@@ -27,6 +28,8 @@ _MISSING = "SecretMissing"
 _WRITES_NOTHING = "None"
 _PATIENCE = 5.0
 """Seconds that a new store has to be checked before its ExternalSecrets complain."""
+_SOON = 2.0
+"""Seconds until an object looks again for what a slow store is still being asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,11 @@ class ExternalSecrets:
         self._templates = templates
         self._now = now
         self._refreshed: dict[ObjectKey, _Refreshed] = {}
+        self._asked: dict[ObjectKey, float] = {}
+
+    def ask(self, key: ObjectKey) -> None:
+        """The object was created or edited just now: what it gets has to be read after this."""
+        self._asked[key] = asyncio.get_running_loop().time()
 
     def serves(self, es: ExternalSecret) -> bool:
         """Whether the object is this process's to serve; others stay untouched."""
@@ -83,8 +91,12 @@ class ExternalSecrets:
             Note("Warning", "InvalidSyncWindow", text, lasting=True) for text in problems(es.spec.sync_windows)
         )
         try:
-            outcome = await self._refresh(key, es)
+            now = asyncio.get_running_loop().time()
+            after = schedule.read_after(es, due.cause, asked=self._asked.get(key, now), now=now)
+            outcome = await self._refresh(key, es, after)
         except GatherFailed as failed:
+            if isinstance(failed.error, Pending):
+                return Outcome("skipped", delay=_SOON, retry=True)
             if isinstance(failed.error, NotReady) and failed.error.pending and not failures:
                 # Applied together with its store, which is about to be checked and will wake it.
                 return Outcome("error", delay=_PATIENCE, retry=True)
@@ -107,6 +119,7 @@ class ExternalSecrets:
     def forget(self, key: ObjectKey) -> None:
         """The object is gone."""
         self._refreshed.pop(key, None)
+        self._asked.pop(key, None)
         self._targets.forget(key)
         self._dependencies.forget(key)
 
@@ -151,8 +164,8 @@ class ExternalSecrets:
                 found.append((store.metadata.uid, store.metadata.generation))
         return tuple(found)
 
-    async def _refresh(self, key: ObjectKey, es: ExternalSecret) -> Outcome:
-        started = self._now()
+    async def _refresh(self, key: ObjectKey, es: ExternalSecret, after: float) -> Outcome:
+        started, began = self._now(), asyncio.get_running_loop().time()
         if self._cluster.is_terminating(es.metadata.namespace):
             raise NotReady(
                 f'namespace "{es.metadata.namespace}" is being deleted', remedy="nothing can be written in it"
@@ -161,15 +174,23 @@ class ExternalSecrets:
         generations = self._generations(es)
         self._dependencies.renew(key)
         gathered = await gather(
-            es, lambda ref: self._gate.open(ref, es.metadata.namespace), self._reader, self._templates.rename
+            es,
+            lambda ref: self._gate.open(ref, es.metadata.namespace),
+            self._reader,
+            self._templates.rename,
+            after=after,
         )
+        age = max(0.0, began - gathered.as_of)
+        read = started - dt.timedelta(seconds=age)
         notes = (
             *(_absence(place) for place in gathered.absent),
             *(Note("Warning", "KeysCollide", text, lasting=True) for text in gathered.collisions),
         )
         outcome = await self._bring_about(key, es, gathered)
-        self._refreshed[key] = _Refreshed(es.metadata.uid, started, generations)
-        return outcome.refreshed_at(started, schedule.version_of(es), delay=schedule.next_refresh(es), notes=notes)
+        self._refreshed[key] = _Refreshed(es.metadata.uid, read, generations)
+        following = schedule.next_refresh(es)
+        delay = None if following is None else following - age
+        return outcome.refreshed_at(read, schedule.version_of(es), delay=delay, notes=notes)
 
     async def _bring_about(self, key: ObjectKey, es: ExternalSecret, gathered: Gathered) -> Outcome:
         policy = es.spec.target.deletion_policy
@@ -179,14 +200,12 @@ class ExternalSecrets:
             return _in_step("secret retained due to DeletionPolicy=Retain")
         if es.spec.target.creation_policy == _WRITES_NOTHING:
             return _in_step("secret synced")
-        applied = await self._apply(key, es, await self._templates.order(key, es, gathered.data))
+        if es.spec.target.creation_policy == "Merge" and self._dependencies.awaits(key, _target(es)):
+            applied = Applied("missing")
+        else:
+            applied = await self._apply(key, es, await self._templates.order(key, es, gathered.data))
         if applied.action == "missing":
-            return Outcome(
-                "success",
-                ready="True",
-                reason=_MISSING,
-                message="secret will not be created due to CreationPolicy=Merge",
-            )
+            return replace(_in_step("secret will not be created due to CreationPolicy=Merge"), reason=_MISSING)
         if applied.blocked is not None:
             raise applied.blocked
         notes: list[Note] = []

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from keyferry.api.externalsecret import DataFrom, ExternalSecret, Find, RemoteRef, Rewrite, SecretStoreRef
 from keyferry.api.store import SecretStore
-from keyferry.errors import BadSpec, BadValue, ClusterUnavailable, KeyferryError, NotThere, Unreachable
+from keyferry.errors import BadSpec, BadValue, ClusterUnavailable, KeyferryError, NotThere, Pending, Unreachable
 from keyferry.kube.client import ObjectKey
-from keyferry.ports import Fetched, Layout, Query, Ref
+from keyferry.ports import Fetched, Layout, Query, Reading, Ref
 from keyferry.shape import decode, extract, keys
 
 
@@ -27,12 +27,12 @@ class Reader(Protocol):
         """How the store's documents answer a property."""
         ...
 
-    async def read(self, store: SecretStore, caller: str, refs: Sequence[Ref]) -> Mapping[Ref, Fetched | KeyferryError]:
-        """A document or an error for every ref."""
+    async def read(self, store: SecretStore, caller: str, refs: Sequence[Ref], after: float) -> Reading[Ref]:
+        """A document or an error for every ref, read later than ``after``, a moment of the loop's clock."""
         ...
 
-    async def find(self, store: SecretStore, caller: str, query: Query) -> Mapping[str, Fetched | KeyferryError]:
-        """A document or an error for every name that matches."""
+    async def find(self, store: SecretStore, caller: str, query: Query, after: float) -> Reading[str]:
+        """A document or an error for every name that matches, listed and read later than that."""
         ...
 
 
@@ -66,6 +66,8 @@ class Gathered:
     absent: list[str] = field(default_factory=list)
     collisions: list[str] = field(default_factory=list)
     """Keys that a rewrite made one, with different values."""
+    as_of: float = float("inf")
+    """When the oldest of it began to be read, in seconds of the loop's clock; infinite where nothing was."""
 
 
 class GatherFailed(Exception):
@@ -102,6 +104,7 @@ class _Answers:
     layout: Layout
     documents: Mapping[Ref, Fetched | KeyferryError]
     found: Mapping[Query, Mapping[str, Fetched | KeyferryError] | KeyferryError]
+    as_of: float
 
 
 async def gather(
@@ -110,10 +113,13 @@ async def gather(
     reader: Reader,
     rename: Rename,
     told: Told = lambda _place, _stage, _values: None,
+    *,
+    after: float,
 ) -> Gathered:
     """The data of the ExternalSecret's Secret, before any template.
 
-    ``told`` hears of every entry what it gave when it was ``read``, ``rewritten`` and ``taken``.
+    All of it was read later than ``after``, a moment of the loop's clock. ``told`` hears of every entry what it gave
+    when it was ``read``, ``rewritten`` and ``taken``.
 
     Raises ``GatherFailed``. An entry that is absent in its store fails under the deletion policy Retain only.
     """
@@ -127,7 +133,7 @@ async def gather(
             failures.append(_told(place, entry))
         else:
             entries.append(entry)
-    answers = {} if failures else await _ask(entries, es.metadata.namespace, reader)
+    answers = {} if failures else await _ask(entries, es.metadata.namespace, reader, after)
     for entry in entries if not failures else ():
         answer = answers[entry.store.metadata.uid]
         try:
@@ -148,6 +154,7 @@ async def gather(
             failures.append(_told(entry.place, error.within(_named(entry.store))))
     if failures:
         raise GatherFailed(_first(failures), tuple(dict.fromkeys(suspects)))
+    gathered.as_of = min(_moments(answers.values()), default=gathered.as_of)
     return gathered
 
 
@@ -194,30 +201,42 @@ def _store_ref(own: SecretStoreRef | None, es: ExternalSecret) -> SecretStoreRef
     return es.spec.secret_store_ref if own is None else own
 
 
-async def _ask(entries: Sequence[_Entry], caller: str, reader: Reader) -> dict[str, _Answers | KeyferryError]:
+async def _ask(
+    entries: Sequence[_Entry], caller: str, reader: Reader, after: float
+) -> dict[str, _Answers | KeyferryError]:
     by_store: dict[str, list[_Entry]] = defaultdict(list)
     for entry in entries:
         by_store[entry.store.metadata.uid].append(entry)
-    answers = await asyncio.gather(*(_ask_store(group, caller, reader) for group in by_store.values()))
+    answers = await asyncio.gather(*(_ask_store(group, caller, reader, after) for group in by_store.values()))
     return dict(zip(by_store, answers, strict=True))
 
 
-async def _ask_store(entries: Sequence[_Entry], caller: str, reader: Reader) -> _Answers | KeyferryError:
+async def _ask_store(entries: Sequence[_Entry], caller: str, reader: Reader, after: float) -> _Answers | KeyferryError:
     store = entries[0].store
     queries = list(dict.fromkeys(entry.query for entry in entries if entry.query is not None))
+    documents: Mapping[Ref, Fetched | KeyferryError] = {}
+    as_of = float("inf")
     try:
         layout = await reader.layout(store)
         refs = [ref for ref in dict.fromkeys(entry.ref(layout) for entry in entries) if ref is not None]
-        documents = await reader.read(store, caller, refs) if refs else {}
+        if refs:
+            read = await reader.read(store, caller, refs, after)
+            documents, as_of = read.answers, read.as_of
     except KeyferryError as error:
         return error
     found: dict[Query, Mapping[str, Fetched | KeyferryError] | KeyferryError] = {}
     for query in queries:
         try:
-            found[query] = await reader.find(store, caller, query)
+            matching = await reader.find(store, caller, query, after)
         except KeyferryError as error:
             found[query] = error
-    return _Answers(layout, documents, found)
+        else:
+            found[query], as_of = matching.answers, min(as_of, matching.as_of)
+    return _Answers(layout, documents, found, as_of)
+
+
+def _moments(answers: Iterable[_Answers | KeyferryError]) -> Iterator[float]:
+    return (each.as_of for each in answers if isinstance(each, _Answers))
 
 
 def _values(entry: _Entry, answers: _Answers | KeyferryError) -> dict[str, bytes]:
@@ -300,8 +319,9 @@ def _told(place: str, error: KeyferryError) -> KeyferryError:
 
 
 def _first(failures: Sequence[KeyferryError]) -> KeyferryError:
-    if len(failures) == 1:
-        return failures[0]
+    late = next((each for each in failures if isinstance(each, Pending)), None)
+    if late is not None or len(failures) == 1:
+        return late or failures[0]
     first = failures[0].copy()
     more = f"{len(failures) - 1} more {'entry fails' if len(failures) == 2 else 'entries fail'}"
     first.remedy = f"{first.remedy}; {more}" if first.remedy else more

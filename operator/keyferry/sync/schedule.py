@@ -19,6 +19,9 @@ _SHORTEST = 1.0
 _SPREAD = 0.1
 """Part of the interval by which refreshes of different objects are set apart."""
 
+_FRESH = 0.5
+"""Part of the interval that a value may be old when it is taken from what others have read."""
+
 Cause = Literal["new", "changed", "due", "drift", "closed", "none"]
 
 
@@ -63,6 +66,21 @@ def next_refresh(es: ExternalSecret) -> float | None:
     if es.spec.refresh_policy != "Periodic" or interval <= 0:
         return None
     return interval - phase(es.metadata.uid, interval)
+
+
+def read_after(es: ExternalSecret, cause: Cause, *, asked: float, now: float) -> float:
+    """The moment after which everything has to be read that the object gets; all three are of one clock, in seconds.
+
+    Whoever made or edited the object (``asked``), or took its Secret away, is shown what the store says after that. A
+    refresh takes what others have read in the last half of its interval, and the next one is counted from that reading:
+    so nothing that it holds is ever older than one interval. Raises ``BadSpec`` for an interval that is none.
+    """
+    if cause == "drift":
+        return now
+    interval = interval_of(es)
+    if es.spec.refresh_policy != "Periodic" or not interval:
+        return asked
+    return max(asked, now - interval * _FRESH)
 
 
 def interval_of(es: ExternalSecret) -> float:

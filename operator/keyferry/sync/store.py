@@ -26,8 +26,8 @@ class Checker(Protocol):
         """Open the store's adapter, if it is not. Raises a KeyferryError."""
         ...
 
-    async def validate(self, store: SecretStore) -> Validation:
-        """Let the store check itself. Raises a KeyferryError."""
+    async def validate(self, store: SecretStore, *, within: float) -> Validation:
+        """Let the store check itself, unless reading went well in the last so many seconds. Raises a KeyferryError."""
         ...
 
 
@@ -57,7 +57,7 @@ class Stores:
             try:
                 await self._checker.open(store)
                 stage = "unable to validate store"
-                await self._checker.validate(store)
+                await self._checker.validate(store, within=interval)
             except CallerNeeded:
                 # Each caller brings its own credential; there is nothing to try it with before one comes.
                 pass

@@ -24,8 +24,6 @@ from keyferry.shape import template as stage
 from keyferry.shape.hashes import object_hash
 from keyferry.shape.render import Renderer
 
-Held = Mapping[stage.Source, Mapping[str, bytes]]
-
 
 class Templates:
     """Orders of Secrets. Remembers which objects hold the templates of which ExternalSecret."""
@@ -36,6 +34,9 @@ class Templates:
         self._dependencies = dependencies
         self._renderer = renderer
         self._executor = executor
+        self._digests: dict[ObjectKey, tuple[str, str]] = {}
+        """Of objects that hold templates: the version that was read last, and the hash of its data."""
+        self._tidy_at = 64
 
     async def order(self, key: ObjectKey, es: ExternalSecret, data: dict[str, bytes]) -> Order:
         """The Secret of these values. Raises ``BadSpec`` where an object that holds templates cannot be had."""
@@ -44,11 +45,22 @@ class Templates:
             self._dependencies.keep(key, ())
             return _copy(es, data)
         stage.check(template)
-        held = await self._held(key, es, template)
-        inputs = _inputs(template, data, held, self._renderer)
+        sources = self.sources(es)
+        held: dict[ObjectKey, Mapping[str, bytes]] = {}
+        digests: dict[ObjectKey, str] = {}
+        for source in sources:
+            if not self._is_known(key, source):
+                held[source] = await self._read(key, template, source)
+            digests[source] = self._digests[source][1]
+        self._dependencies.keep(key, sources)
+        inputs = _inputs(template, data, digests, self._renderer)
 
         async def make() -> Desired:
-            work = functools.partial(stage.make, template, data, held, self._renderer)
+            for source in sources:
+                if source not in held:
+                    held[source] = await self._read(key, template, source)
+            named = {(source.kind, source.name): each for source, each in held.items()}
+            work = functools.partial(stage.make, template, data, named, self._renderer)
             made = await asyncio.get_running_loop().run_in_executor(self._executor, work)
             return desired(template, made, inputs)
 
@@ -79,23 +91,29 @@ class Templates:
         named = stage.sources(template) if template is not None else []
         return [ObjectKey(kind, es.metadata.namespace, name) for kind, name in named]
 
-    async def _held(self, key: ObjectKey, es: ExternalSecret, template: Template) -> Held:
-        held: dict[stage.Source, Mapping[str, bytes]] = {}
-        sources = self.sources(es)
-        for source in sources:
-            since = self._dependencies.expect(key, source)
-            found = await self._kube.get(BY_KIND[source.kind], source.namespace, source.name)
-            version = found["metadata"]["resourceVersion"] if found else ""
-            self._dependencies.depend(key, source, version, since)
-            if found is None:
-                raise BadSpec(
-                    f"{_place(template, source)}: could not fetch template source: "
-                    f'{source.kind} "{source.name}" does not exist in namespace "{source.namespace}"',
-                    remedy="create it, or correct the reference",
-                )
-            held[(source.kind, source.name)] = data_of(found)
-        self._dependencies.keep(key, sources)
-        return held
+    def _is_known(self, key: ObjectKey, source: ObjectKey) -> bool:
+        """Whether the object is as it was read last, and a change of it would wake the ExternalSecret."""
+        version, _ = self._digests.get(source, ("", ""))
+        return bool(version) and source in self._dependencies.of(key) and self._dependencies.is_at(source, version)
+
+    async def _read(self, key: ObjectKey, template: Template, source: ObjectKey) -> Mapping[str, bytes]:
+        since = self._dependencies.expect(key, source)
+        found = await self._kube.get(BY_KIND[source.kind], source.namespace, source.name)
+        version = found["metadata"]["resourceVersion"] if found else ""
+        self._dependencies.depend(key, source, version, since)
+        if found is None:
+            raise BadSpec(
+                f"{_place(template, source)}: could not fetch template source: "
+                f'{source.kind} "{source.name}" does not exist in namespace "{source.namespace}"',
+                remedy="create it, or correct the reference",
+            )
+        data = data_of(found)
+        if len(self._digests) >= self._tidy_at:
+            known = self._digests.items()
+            self._digests = {each: read for each, read in known if self._dependencies.is_at(each, read[0])}
+            self._tidy_at = max(64, 2 * len(self._digests))
+        self._digests[source] = (version, object_hash(data))
+        return data
 
 
 def desired(template: Template, made: stage.Made, inputs: str) -> Desired:
@@ -132,11 +150,11 @@ def _copy(es: ExternalSecret, data: Mapping[str, bytes]) -> Order:
     return Order(_digest(parts), make)
 
 
-def _inputs(template: Template, data: Mapping[str, bytes], held: Held, renderer: Renderer) -> str:
+def _inputs(template: Template, data: Mapping[str, bytes], sources: Mapping[ObjectKey, str], renderer: Renderer) -> str:
     parts = (
         object_hash(data),
         template.model_dump(),
-        sorted((kind, name, object_hash(each)) for (kind, name), each in held.items()),
+        sorted((source.kind, source.name, digest) for source, digest in sources.items()),
         (renderer.left, renderer.right),
     )
     return _digest(parts).hex()

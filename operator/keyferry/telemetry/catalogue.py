@@ -91,11 +91,23 @@ CATALOGUE: tuple[Described, ...] = (
     Described(
         "workqueue_work_duration_seconds", "histogram", _QUEUE_LABELS, "How long a worker had a key", buckets=_QUEUE
     ),
+    Described(
+        "workqueue_longest_running_processor_seconds",
+        "gauge",
+        _QUEUE_LABELS,
+        "For how long the key that has been in work longest has been",
+    ),
     Described("rest_client_requests_total", "counter", ("code", "method", "host"), "Requests to the API server"),
     Described("leader_election_master_status", "gauge", ("name",), "1 while this process holds the Lease"),
     Described("keyferry_build_info", "gauge", ("version", "python"), "Always 1; the labels tell the build"),
     Described("keyferry_queue_depth", "gauge", ("lane",), "Keys that are due, by lane of the queue"),
     Described("keyferry_oldest_overdue_seconds", "gauge", (), "How long the oldest due key has been waiting"),
+    Described(
+        "keyferry_hot_loops",
+        "gauge",
+        (),
+        "ExternalSecrets held back because they were synced over and over although their spec does not change",
+    ),
     Described(
         "keyferry_time_to_first_sync_seconds",
         "histogram",
@@ -106,7 +118,17 @@ CATALOGUE: tuple[Described, ...] = (
     Described("keyferry_refresh_lag_seconds", "histogram", (), "How late periodic refreshes began", buckets=_LAG),
     Described("keyferry_provider_calls_total", "counter", (*_STORE, "result"), "Calls to a store"),
     Described(
-        "keyferry_reads_saved_total", "counter", (*_STORE, "how"), "Reads of a store that a shared one made unnecessary"
+        "keyferry_reads_saved_total",
+        "counter",
+        (*_STORE, "how"),
+        "Reads of a store that were not necessary: one was under way (flight), its answer was still fresh (cache; "
+        "negative for errors, listing for searches), or reading went well (check, for checks of the store)",
+    ),
+    Described(
+        "keyferry_store_resting",
+        "gauge",
+        _STORE,
+        "1 while the store is left alone because it asked for fewer calls or did not answer several times in a row",
     ),
     Described(
         "keyferry_last_success_timestamp_seconds", "gauge", _OBJECT, "When the ExternalSecret last succeeded, Unix time"

@@ -1,7 +1,8 @@
 """The metrics of one process. See ``catalogue`` for what there is.
 
-Callers say what happened in words of the domain; names of metrics and labels are known in here only. Series of an
-object are remembered under it, so that ``forget`` leaves nothing behind when it is deleted.
+Callers say what happened in words of the domain; names of metrics and labels are known in here only. ``forget`` leaves
+nothing behind of an object that is deleted; so that no object has to be remembered with its series, what is remembered
+is which series objects of its kind have.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Metrics:
         for described in CATALOGUE:
             self._declare(described)
         self._extended: dict[_Object, tuple[str, ...]] = {}
-        self._series: dict[_Object, dict[tuple[str, tuple[str, ...]], None]] = {}
+        self._tails: dict[str, dict[tuple[str, tuple[str, ...]], None]] = {}
+        """By kind: metrics, and the labels that follow those that name the object."""
         self._skipped: dict[_Object, str] = {}
         self._before_scrape: list[Callable[[], None]] = []
         self._families["keyferry_build_info"].set((version, platform.python_version()), 1)
@@ -104,21 +106,16 @@ class Metrics:
         old = self._labels_of(of)
         if new == old:
             return
+        for family, series in self._all_of(of):
+            if family.labels[-len(old) :] == EXTENDED_LABELS and (value := family.drop(series)) is not None:
+                family.set((*series[: -len(old)], *new), value)
         self._extended[of] = new
-        mine = self._series.pop(of, {})
-        for family_name, series in mine:
-            family = self._families[family_name]
-            value = family.drop(series)
-            moved = (*series[: -len(old)], *new) if family.labels[-len(old) :] == EXTENDED_LABELS else series
-            if value is not None:
-                family.set(moved, value)
-                self._series.setdefault(of, {})[family_name, moved] = None
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """The object is gone: so are all its series."""
         of = _Object(kind, namespace, name)
-        for family_name, series in self._series.pop(of, {}):
-            self._families[family_name].drop(series)
+        for family, series in self._all_of(of):
+            family.drop(series)
         self._extended.pop(of, None)
         self.skipped(kind, namespace, name, None)
 
@@ -148,11 +145,15 @@ class Metrics:
 
     def store_call(self, kind: str, namespace: str, name: str, result: str) -> None:
         """One call to a store; ``result`` is "success" or the name of the error ("denied", "busy")."""
-        self._own("keyferry_provider_calls_total", kind, namespace, name, result)
+        self._add("keyferry_provider_calls_total", _Object(kind, namespace, name), 1, result)
 
     def read_saved(self, kind: str, namespace: str, name: str, how: str, count: int = 1) -> None:
-        """Reads of a store that were not necessary; ``how`` is "cache", "flight" or "batch"."""
-        self._own("keyferry_reads_saved_total", kind, namespace, name, how, count)
+        """Reads of a store that were not necessary; ``how`` is one of the words of ``fetch.health.Counter``."""
+        self._add("keyferry_reads_saved_total", _Object(kind, namespace, name), count, how)
+
+    def store_resting(self, kind: str, namespace: str, name: str, *, now: bool) -> None:
+        """Whether the store is left alone for a while, because it asked for that or did not answer."""
+        self._set("keyferry_store_resting", _Object(kind, namespace, name), 1 if now else 0)
 
     # -- the queue and its workers; ``queue`` is the name of a queue, as a rule the kind in lower case
 
@@ -183,6 +184,14 @@ class Metrics:
     def oldest_overdue(self, seconds: float) -> None:
         """How long the oldest due key has been waiting; 0 where none is due."""
         self._families["keyferry_oldest_overdue_seconds"].set((), seconds)
+
+    def longest_work(self, queue: str, seconds: float) -> None:
+        """For how long the key that has been in work longest has been."""
+        self._families["workqueue_longest_running_processor_seconds"].set((queue, queue), seconds)
+
+    def hot_loops(self, count: int) -> None:
+        """ExternalSecrets that are held back because events called for syncs over and over."""
+        self._families["keyferry_hot_loops"].set((), count)
 
     def workers(self, controller: str, *, busy: int, limit: int) -> None:
         """Workers at work, and how many there are."""
@@ -246,12 +255,17 @@ class Metrics:
         return self._extended.get(of, ("",) * len(EXTENDED))
 
     def _series_of(self, metric: str, of: _Object, *more: str) -> tuple[Family, tuple[str, ...]]:
+        self._tails.setdefault(of.kind, {})[metric, more] = None
         family = self._families[metric]
-        series = (of.name, of.namespace, *more)
+        named = of if family.labels[0] == "kind" else (of.name, of.namespace)
+        series = (*named, *more)
         if len(family.labels) > len(series):
             series += self._labels_of(of)
-        self._series.setdefault(of, {})[metric, series] = None
         return family, series
+
+    def _all_of(self, of: _Object) -> list[tuple[Family, tuple[str, ...]]]:
+        """Every series that the object may have."""
+        return [self._series_of(metric, of, *more) for metric, more in tuple(self._tails.get(of.kind, ()))]
 
     def _set(self, metric: str, of: _Object, value: float, *more: str) -> None:
         family, series = self._series_of(metric, of, *more)
@@ -260,8 +274,3 @@ class Metrics:
     def _add(self, metric: str, of: _Object, amount: float, *more: str) -> None:
         family, series = self._series_of(metric, of, *more)
         family.add(series, amount)
-
-    def _own(self, metric: str, kind: str, namespace: str, name: str, last: str, amount: float = 1) -> None:
-        series = (kind, namespace, name, last)
-        self._series.setdefault(_Object(kind, namespace, name), {})[metric, series] = None
-        self._families[metric].add(series, amount)

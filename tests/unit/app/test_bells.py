@@ -6,6 +6,7 @@ import pytest
 
 from keyferry.app.bells import Lane
 from keyferry.kube.client import ObjectKey
+from keyferry.shape.hashes import synced_resource_version
 from tests.support.objects import es_body, store_body
 from tests.support.rig import KEY, STORE, Rig
 from tests.support.virtual import virtual
@@ -34,9 +35,11 @@ async def test_new_objects_and_edits_go_first_and_echoes_of_statuses_nowhere() -
 @virtual
 async def test_what_is_in_step_at_the_start_does_not_stand_in_the_way_of_what_is_not() -> None:
     rig = Rig()
-    rig.apply(es_body("old", status={"refreshTime": "2030-01-01T00:00:00Z"}), event=None)
+    synced = {"refreshTime": "2030-01-01T00:00:00Z", "syncedResourceVersion": synced_resource_version(1, None, None)}
+    rig.apply(es_body("old", status=synced), event=None)
+    rig.apply(es_body("edited", status=synced, metadata={"generation": 2}), event=None)
     rig.apply(es_body("new"), event=None)
-    assert waiting(rig) == {"new": Lane.FIRST, "old": Lane.REFRESH}
+    assert waiting(rig) == {"new": Lane.FIRST, "edited": Lane.FIRST, "old": Lane.REFRESH}
 
 
 @virtual

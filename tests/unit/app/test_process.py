@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from keyferry.app.process import dump_tasks, listen_to_signals, watch_loop_lag
+from keyferry.app.process import dump_on_signal, dump_tasks, listen_to_signals, watch_loop_lag
 from keyferry.telemetry import Metrics
 
 CANARY = "c4n4ry-hunter2"
@@ -52,8 +52,9 @@ async def test_sigusr1_tells_where_every_task_waits_without_what_it_holds(said: 
     async def outer() -> None:
         await inner(CANARY)
 
+    called: list[str] = []
     task = asyncio.create_task(outer(), name="the one")
-    listen_to_signals(asyncio.Event())
+    dump_on_signal(lambda: called.append("first"))
     try:
         await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -63,6 +64,7 @@ async def test_sigusr1_tells_where_every_task_waits_without_what_it_holds(said: 
     finally:
         stop_listening()
         task.cancel()
+    assert called == ["first"]
     [line] = [line for line in said if line["task"] == "the one"]
     assert [frame.rsplit(".", 1)[-1] for frame in line["stack"]] == ["outer", "inner", "wait"]
     assert all(".py:" in frame for frame in line["stack"])

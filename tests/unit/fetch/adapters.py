@@ -10,6 +10,9 @@ from typing import Any, ClassVar, Self
 from keyferry.addresses import Addresses
 from keyferry.api.common import Model, SecretKeySelector
 from keyferry.api.store import SecretStore
+from keyferry.errors import KeyferryError
+from keyferry.fetch.fetcher import Fetcher
+from keyferry.fetch.line import Limits
 from keyferry.fetch.pool import Pool
 from keyferry.ports import (
     Capabilities,
@@ -78,6 +81,24 @@ class Searching(Stub):
         return {"b": Ref("b"), "a": Fetched(b"1")}
 
 
+class Counter:
+    """``fetch.health.Counter``."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.how: list[str] = []
+        self.rests: list[bool] = []
+
+    def provider_calls(self, store: StoreIdentity, result: str) -> None:
+        self.calls.append(result)
+
+    def reads_saved(self, store: StoreIdentity, how: str) -> None:
+        self.how.append(how)
+
+    def resting(self, store: StoreIdentity, *, now: bool) -> None:
+        self.rests.append(now)
+
+
 class Opener:
     """``fetch.pool.Opener``."""
 
@@ -124,3 +145,61 @@ def stub_store(*, generation: int = 1, namespace: str = "team", borrowed: bool =
     token = {"token": {"name": "t", "key": "k"}} if borrowed else {}
     body = store_body("store", "" if borrowed else namespace, generation=generation, provider={"stub": token})
     return SecretStore.parse(body)
+
+
+def make_fetcher(provider: type[Stub] = Stub, *, most: int = 1 << 20, **limits: Any) -> tuple[type[Stub], Desk]:
+    """A class of adapters of this test's own, and a fetcher that reads by them."""
+    fresh, pool = make(provider)
+    return fresh, Desk(pool, Limits(**{"timeout": 30, "window": 0.005, **limits}), most)
+
+
+class Desk(Fetcher):
+    """A fetcher with what is said to it most often left out, and what it tells at hand."""
+
+    def __init__(self, pool: Pool, limits: Limits, most: int) -> None:
+        self.counter = Counter()
+        self.recoveries: list[str] = []
+        self.pool = pool
+        super().__init__(
+            pool, self.counter, limits, most=most, recovered=lambda store: self.recoveries.append(store.name)
+        )
+
+    async def ask(
+        self, *keys: str, after: float = -1.0, store: SecretStore | None = None, caller: str = "team"
+    ) -> dict[str, Any]:
+        """By key: documents as bytes, and the types of errors."""
+        found = await self.read(store or stub_store(), caller, [Ref(key) for key in keys], after)
+        return {ref.key: plain(each) for ref, each in found.answers.items()}
+
+    async def search(self, query: Query, after: float = -1.0) -> dict[str, Any]:
+        """By name, as ``ask`` gives it."""
+        found = await self.find(stub_store(), "team", query, after)
+        return {name: plain(each) for name, each in found.answers.items()}
+
+
+def plain(answer: Fetched | KeyferryError) -> Any:
+    """A document as bytes, an error by its type."""
+    return answer.document if isinstance(answer, Fetched) else type(answer)
+
+
+def raising(error: BaseException) -> Callable[[Sequence[Ref]], Any]:
+    """An ``answering`` that fails."""
+
+    async def answering(_refs: Sequence[Ref]) -> Any:
+        raise error
+
+    return answering
+
+
+def giving(answer: Any) -> Callable[[Sequence[Ref]], Any]:
+    """An ``answering`` that gives this, whatever it is."""
+
+    async def answering(_refs: Sequence[Ref]) -> Any:
+        return answer
+
+    return answering
+
+
+async def silent(_refs: Sequence[Ref]) -> Any:
+    """An ``answering`` that never comes to an end."""
+    await asyncio.Event().wait()

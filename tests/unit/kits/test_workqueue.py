@@ -4,7 +4,7 @@ import asyncio
 
 import looptime
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -192,3 +192,118 @@ async def test_the_oldest_due_key_tells_for_how_long_it_has_been_waiting() -> No
     await asyncio.sleep(10)
     queue.add("b", 0)
     assert queue.overdue() == pytest.approx(7.0)
+
+
+@virtual
+async def test_a_tenant_with_thousands_of_due_keys_keeps_no_other_waiting() -> None:
+    queue: WorkQueue[str] = WorkQueue(lanes=1, tenant=lambda key: key[0])
+    for number in range(5000):
+        queue.add(f"a-{number}", 0)
+    queue.add("b-0", 0)
+    assert "b-0" in [(await queue.get()).key for _ in range(2)]
+
+
+@virtual
+async def test_a_store_that_does_not_answer_leaves_half_of_the_workers_to_the_rest() -> None:
+    queue: WorkQueue[str] = WorkQueue(lanes=1, uses=lambda key: frozenset(key.split("-")[:1]), workers=8)
+    held = asyncio.Event()
+    ended: list[str] = []
+
+    async def work() -> None:
+        while True:
+            key = (await queue.get()).key
+            if key.startswith("slow"):
+                await held.wait()
+            ended.append(key)
+            queue.done(key)
+
+    workers = [asyncio.create_task(work()) for _ in range(8)]
+    for number in range(100):
+        queue.add(f"slow-{number}", 0)
+    await settle()
+    assert queue.in_work() == 4
+    for number in range(100):
+        queue.add(f"fast-{number}", 0)
+    await settle()
+    assert sorted(ended) == sorted(f"fast-{number}" for number in range(100))
+    held.set()
+    await settle()
+    assert len(ended) == 200
+    for worker in workers:
+        worker.cancel()
+
+
+@virtual
+async def test_a_limit_of_a_lane_holds_for_that_lane_and_wakes_workers_when_it_is_raised() -> None:
+    queue: WorkQueue[str] = WorkQueue(lanes=2)
+    queue.limit(1, 1)
+    for key, lane in (("a", 1), ("b", 1), ("c", 1), ("new", 0)):
+        queue.add(key, lane)
+    waiting = [asyncio.create_task(queue.get()) for _ in range(4)]
+    await settle()
+    assert {task.result().key for task in waiting if task.done()} == {"new", "a"}
+    queue.limit(1, 2)
+    await settle()
+    assert {task.result().key for task in waiting if task.done()} == {"new", "a", "b"}
+    queue.limit(1, None)
+    assert {work.key for work in await asyncio.gather(*waiting)} == {"new", "a", "b", "c"}
+
+
+@virtual
+async def test_a_key_tells_whether_something_happened_or_its_time_has_come() -> None:
+    queue: WorkQueue[str] = WorkQueue(lanes=1)
+    queue.schedule("timed", 1.0, 0)
+    queue.schedule("both", 2.0, 0)
+    await asyncio.sleep(1.5)
+    queue.add("both", 0)
+    queue.add("timed", 0)
+    assert {work.key: work.rung for work in [await queue.get(), await queue.get()]} == {"timed": False, "both": True}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    keys=st.lists(
+        st.tuples(st.integers(0, 999), st.frozensets(st.sampled_from("xyz")), st.integers(0, 1), st.integers(0, 5)),
+        unique_by=lambda key: key[0],
+        max_size=40,
+    ),
+    workers=st.integers(1, 6),
+)
+def test_no_store_has_more_than_its_share_and_no_worker_is_idle_while_a_key_may_go(
+    keys: list[tuple[int, frozenset[str], int, int]], workers: int
+) -> None:
+    """A key: its number, its stores, its lane, how long it takes."""
+    share = (workers + 1) // 2
+
+    async def main() -> None:
+        queue: WorkQueue[tuple[int, frozenset[str], int, int]] = WorkQueue(
+            lanes=2, tenant=lambda key: key[0] % 3, uses=lambda key: key[1], workers=workers
+        )
+        now: set[tuple[int, frozenset[str], int, int]] = set()
+        ended: list[int] = []
+
+        async def work() -> None:
+            while True:
+                key = (await queue.get()).key
+                now.add(key)
+                assert all(sum(store in each[1] for each in now) <= share for store in key[1])
+                await asyncio.sleep(key[3])
+                now.discard(key)
+                ended.append(key[0])
+                queue.done(key)
+
+        tasks = [asyncio.create_task(work()) for _ in range(workers)]
+        for key in keys:
+            queue.add(key, key[2])
+        while len(ended) < len(keys):
+            await settle()
+            if len(now) < workers:
+                for key in queue.waiting():
+                    assert any(sum(store in each[1] for each in now) >= share for store in key[1])
+            await asyncio.sleep(0.5)
+            assert not any(task.done() for task in tasks)
+        assert not queue._of_use
+        for task in tasks:
+            task.cancel()
+
+    run(main())

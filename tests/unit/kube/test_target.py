@@ -107,7 +107,6 @@ async def test_a_namespace_that_is_not_there_is_waited_for() -> None:
 @virtual
 async def test_only_the_controller_deletes_its_target() -> None:
     server, _, targets = make()
-    assert await targets.delete(es()) is False
     server.put(SECRETS, secret_body(ownerReferences=[owner(uid="somebody-else")]))
     with pytest.raises(BadSpec, match="not controlled by this ExternalSecret"):
         await targets.delete(es())
@@ -116,6 +115,19 @@ async def test_only_the_controller_deletes_its_target() -> None:
     server.put(SECRETS, secret_body(ownerReferences=[owner()]))
     assert await targets.delete(es()) is True
     assert PATH not in server.objects
+
+
+@virtual
+async def test_a_target_that_was_found_to_be_gone_is_not_looked_for_again_until_there_is_another() -> None:
+    server, managed, targets = make()
+    for _ in range(2):
+        assert await targets.delete(es()) is False
+    assert len(server.requests) == 1
+    assert await targets.delete(es(metadata={"uid": "another"})) is False
+    assert len(server.requests) == 2
+    made = server.put(SECRETS, secret_body(ownerReferences=[owner()], labels={MANAGED: "true"}))
+    managed.seen(ObjectKey("Secret", "team", "app"), made)
+    assert await targets.delete(es()) is True
 
 
 def labelled(name: str, **metadata: Any) -> Json:

@@ -9,7 +9,7 @@ from keyferry.api.externalsecret import ExternalSecret, SecretStoreRef
 from keyferry.api.store import SecretStore
 from keyferry.errors import BadSpec, ClusterUnavailable, Denied, KeyferryError, NotReady, NotThere, Unreachable
 from keyferry.kube.client import ObjectKey
-from keyferry.ports import Fetched, Layout, Query, Ref
+from keyferry.ports import Fetched, Layout, Query, Reading, Ref
 from keyferry.sync.gather import Gathered, GatherFailed, gather
 from tests.support.objects import es, store
 from tests.support.templates import rename
@@ -31,14 +31,16 @@ class Reader:
             raise self.down[store.metadata.name]
         return Layout("text", "literal-first", "not-there")
 
-    async def read(self, store: SecretStore, caller: str, refs: Sequence[Ref]) -> Mapping[Ref, Fetched | KeyferryError]:
+    async def read(self, store: SecretStore, caller: str, refs: Sequence[Ref], after: float) -> Reading[Ref]:
         self.asked.append((store.metadata.name, caller, tuple(ref.key for ref in refs)))
         found = {ref: self.documents.get(ref.key, NotThere(f'"{ref.key}" does not exist')) for ref in refs}
-        return {ref: Fetched(each) if isinstance(each, bytes) else each for ref, each in found.items()}
+        return Reading({ref: Fetched(each) if isinstance(each, bytes) else each for ref, each in found.items()}, after)
 
-    async def find(self, store: SecretStore, caller: str, query: Query) -> Mapping[str, Fetched | KeyferryError]:
+    async def find(self, store: SecretStore, caller: str, query: Query, after: float) -> Reading[str]:
         named = {name: each for name, each in self.documents.items() if query.matches(name)}
-        return {name: Fetched(each) if isinstance(each, bytes) else each for name, each in named.items()}
+        return Reading(
+            {name: Fetched(each) if isinstance(each, bytes) else each for name, each in named.items()}, after + 1
+        )
 
 
 def lookup(ref: SecretStoreRef) -> SecretStore:
@@ -48,7 +50,7 @@ def lookup(ref: SecretStoreRef) -> SecretStore:
 
 
 async def gathered(one: ExternalSecret, reader: Reader) -> Gathered:
-    return await gather(one, lookup, reader, rename)
+    return await gather(one, lookup, reader, rename, after=7.0)
 
 
 def entry(secret_key: str, key: str, store_name: str = "", **ref: Any) -> dict[str, Any]:

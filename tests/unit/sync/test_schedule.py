@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from keyferry.api.externalsecret import ExternalSecret
 from keyferry.errors import BadSpec
-from keyferry.sync.schedule import due, interval_of, next_refresh, phase, version_of
+from keyferry.sync.schedule import Cause, due, interval_of, next_refresh, phase, read_after, version_of
 from tests.support.objects import es, es_body
 
 NOW = dt.datetime(2030, 1, 1, 12, tzinfo=dt.UTC)
@@ -115,3 +115,22 @@ def test_an_interval_that_is_none_is_refused_by_its_place(interval: str) -> None
 @pytest.mark.parametrize(("given", "seconds"), [("1ms", 1.0), ("999ms", 1.0), ("1.5s", 1.5), ("0", 0.0)])
 def test_an_interval_is_at_least_a_second_or_none_at_all(given: str, seconds: float) -> None:
     assert interval_of(es(refreshInterval=given)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "after"),
+    [
+        ("periodic", "due", 8200.0),
+        ("periodic", "drift", 10000.0),
+        ("never again", "changed", 100.0),
+        ("on change", "changed", 100.0),
+        ("once", "new", 100.0),
+        ("once", "drift", 10000.0),
+    ],
+)
+def test_a_refresh_shares_half_an_interval_and_what_somebody_asked_for_is_read_after_it(
+    name: str, cause: Cause, after: float
+) -> None:
+    one = es(**POLICIES[name])
+    assert read_after(one, cause, asked=100.0, now=10000.0) == after
+    assert read_after(one, cause, asked=9999.0, now=10000.0) == max(after, 9999.0)

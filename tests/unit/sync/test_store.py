@@ -30,7 +30,7 @@ class Checker:
     async def open(self, store: SecretStore) -> None:
         self._meet("open")
 
-    async def validate(self, store: SecretStore) -> Validation:
+    async def validate(self, store: SecretStore, *, within: float) -> Validation:
         self._meet("validate")
         return Validation.UNKNOWN
 
