@@ -6,6 +6,8 @@ JOBS ?= 2
 # `make demo KEEP=1` leaves the demo running.
 KEEP ?=
 export KEEP
+# `make bench ARGS="--scenario cold --objects 5000"` measures that.
+ARGS ?=
 
 # Relative on purpose: the path of the checkout may hold spaces.
 VENV := .venv
@@ -25,7 +27,7 @@ help: ## Explain every command
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo
-	@echo "Variables: PYTHON=python3.12  JOBS=4  KEEP=1"
+	@echo "Variables: PYTHON=python3.12  JOBS=4  KEEP=1  ARGS=--help"
 
 demo: venv ## Show Keyferry at work on this machine, without a cluster; KEEP=1 leaves it running
 	@$(RUN) -m tests.sandbox.demo
@@ -40,9 +42,10 @@ test-cluster: venv ## Run the cluster and contract tests on a real API server (K
 	  exit 2; }
 	$(RUN) -m pytest --durations 15 tests/cluster tests/contract
 
-bench: venv ## Measure; figures with the machine beside them, none of which a test asserts
-	$(RUN) -m tests.bench.templates
-	$(RUN) -m tests.bench.calls
+bench: venv ## Measure beside a bare loop, in some minutes; ARGS=--help tells of more
+	$(RUN) -m tests.bench $(ARGS)
+	$(if $(ARGS),,$(RUN) -m tests.bench.templates)
+	$(if $(ARGS),,$(RUN) -m tests.bench.calls)
 
 lint: venv ## Check style, types, floors, generated files and look for secrets
 	$(RUN) -m ruff check .
