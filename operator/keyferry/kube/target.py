@@ -11,7 +11,7 @@ from typing import Any, Literal
 import orjson
 
 from keyferry.api.externalsecret import ExternalSecret
-from keyferry.errors import BadSpec, Conflict, NotReady, NotThere
+from keyferry.errors import BadSpec, Conflict, Denied, NotReady, NotThere
 from keyferry.kube.client import EXTERNAL_SECRETS, SECRETS, Kube, ObjectKey
 from keyferry.kube.managed import ManagedSecrets
 from keyferry.kube.plan import Desired, plan
@@ -53,6 +53,8 @@ class Targets:
         self._last: dict[ObjectKey, _Last] = {}
         self._nothing: dict[ObjectKey, tuple[str, str]] = {}
         """By ExternalSecret: its uid and the target that was not there the last time that it was to be deleted."""
+        self._refused: set[ObjectKey] = set()
+        """ExternalSecrets whose Secret could not simply be created: it is looked for first."""
 
     async def apply(self, key: ObjectKey, es: ExternalSecret, order: Order) -> Applied:
         """Create or update the target Secret as its creation policy says.
@@ -66,8 +68,24 @@ class Targets:
         seen = self._managed.get(es.metadata.namespace, es.target_name)
         if seen is not None and self._last.get(key) == _Last(seen.uid, seen.version, fingerprint):
             return Applied("unchanged")
+        desired = await order.make()
+        if seen is None and key not in self._refused and es.spec.target.creation_policy != "Merge":
+            # As good as always there is none, and the read that would find that out is saved.
+            with contextlib.suppress(Conflict, Denied, BadSpec):
+                return await self._carry_out(key, es, desired, None, fingerprint)
+            self._refused.add(key)
         existing = await self._kube.get(SECRETS, es.metadata.namespace, es.target_name)
-        steps = plan(es, await order.make(), existing, adopt=self._adopt)
+        return await self._carry_out(key, es, desired, existing, fingerprint)
+
+    async def _carry_out(
+        self,
+        key: ObjectKey,
+        es: ExternalSecret,
+        desired: Desired,
+        existing: Mapping[str, Any] | None,
+        fingerprint: bytes,
+    ) -> Applied:
+        steps = plan(es, desired, existing, adopt=self._adopt)
         if steps.action == "missing":
             return Applied("missing")
         manager = field_manager(es.metadata.name)
@@ -150,6 +168,7 @@ class Targets:
         """The ExternalSecret is gone."""
         self._last.pop(key, None)
         self._nothing.pop(key, None)
+        self._refused.discard(key)
 
 
 def _fingerprint(es: ExternalSecret, order: Order) -> bytes:

@@ -54,6 +54,43 @@ async def test_what_is_in_step_costs_no_request() -> None:
 
 
 @virtual
+async def test_a_secret_that_is_not_there_is_created_without_looking_for_it_first() -> None:
+    server, _, targets = make()
+    await targets.apply(KEY, es(), wanted(key=b"1"))
+    assert [method for method, _ in server.requests] == ["POST"]
+
+
+@virtual
+@pytest.mark.parametrize(
+    "refusal",
+    [KubeError(409, "AlreadyExists", "there is one"), KubeError(403, "Forbidden", "exceeded quota: secrets")],
+)
+async def test_a_secret_without_our_label_is_found_where_creating_it_is_refused(refusal: KubeError) -> None:
+    server, _, targets = make()
+    server.put(SECRETS, secret_body(data={"key": b"1"}, ownerReferences=[owner()]))
+
+    def before(method: str, path: str) -> None:
+        if method == "POST":
+            raise refusal
+
+    server.before = before
+    assert (await targets.apply(KEY, es(), wanted(key=b"1", more=b"2"))).action == "updated"
+    assert [method for method, _ in server.requests] == ["POST", "GET", "PUT"]
+    assert server.objects[PATH]["data"] == {"key": "MQ==", "more": "Mg=="}
+
+
+@virtual
+async def test_what_may_not_be_created_is_refused_again_without_trying_blindly_twice() -> None:
+    server, _, targets = make()
+    server.put(SECRETS, secret_body(data={"foreign": b"1"}))
+    for requests in (["POST", "GET"], ["GET"]):
+        server.requests.clear()
+        with pytest.raises(BadSpec, match="foreign"):
+            await targets.apply(KEY, es(), wanted(key=b"1"))
+        assert [method for method, _ in server.requests] == requests
+
+
+@virtual
 async def test_a_secret_that_somebody_touched_is_looked_at_again() -> None:
     server, managed, targets = make()
     await targets.apply(KEY, es(), wanted(key=b"1"))
