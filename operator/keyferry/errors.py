@@ -124,8 +124,12 @@ class NotReady(KeyferryError):
 class Pending(KeyferryError):
     """The store takes its time, and too many wait for it already. Nothing failed, and there is nothing to tell.
 
-    The reading goes on by itself; who asks again a little later finds its answer.
+    The reading goes on by itself; who asks again in ``retry_after`` seconds, as far as is known, finds its answer.
     """
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class Conflict(KeyferryError):

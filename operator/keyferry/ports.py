@@ -242,6 +242,8 @@ class Context:
     """
     addresses: Addresses
     """Where a server that the store's author names may be."""
+    expires: Callable[[float | None], None]
+    """Hears when the credential that the store was given ends, in Unix time; None for one that lasts or is renewed."""
 
 
 @runtime_checkable
@@ -289,5 +291,18 @@ class Finder(Protocol):
         """Names that match, each with the Ref to read it by, or with its document where the listing brought it along.
 
         Raises a KeyferryError where the listing as a whole fails.
+        """
+        ...
+
+
+@runtime_checkable
+class Comparer(Protocol):
+    """A store that can tell that a document has not changed, without sending it."""
+
+    async def reread(self, refs: Sequence[Ref], known: Mapping[Ref, Fetched]) -> Mapping[Ref, Fetched | KeyferryError]:
+        """``read``, by somebody who has read some of it before: ``known``, each of which has a ``version``.
+
+        Where the store says, now and to this credential, that a document is still the same, the answer is the very
+        object that was given. How that is known is the adapter's own affair; in doubt it reads.
         """
         ...

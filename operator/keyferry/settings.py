@@ -112,13 +112,22 @@ class Work:
         Kind.DURATION,
         "how long a read waits for others of the same store, so that they are asked for together",
     )
+    # 0: nobody knows a store's limits better than the store, and a fixed number slows a cold start for nothing.
+    provider_qps: float = option(
+        "--provider-qps",
+        0.0,
+        Kind.NUMBER,
+        "most secrets and listings per second that one store is asked for, whoever asks; 0 leaves it to the store, "
+        "which is asked less often once it says that it is too often",
+    )
     # Refreshes of one interval are spread over a tenth of it: that of 1 h still shares its reads.
     cache_ttl: float = option(
         "--cache-ttl",
         600.0,
         Kind.DURATION,
-        "how long what was read from a store is kept in memory, to be shared by objects whose refresh interval is at "
-        "least twice its age; an edit always has it read again; 0s keeps nothing",
+        "how long what was read from a store is shared by objects whose refresh interval is at least twice its age; an "
+        "edit always has it read again. Where a store can tell that nothing has changed, it is kept for 2 h more to be "
+        "compared; 0s keeps nothing",
     )
     cache_size: int = option(
         "--cache-size",

@@ -126,5 +126,6 @@ def make_context(credentials: DictCredentials | None = None, **changes: Any) -> 
         "fill": _fill,
         # Tests' servers are on this machine.
         "addresses": Addresses(everything=True),
+        "expires": lambda _at: None,
     }
     return Context(**(given | changes))

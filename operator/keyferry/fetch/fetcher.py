@@ -6,14 +6,18 @@ that one bad ref or one silent store sinks nothing else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 
 from keyferry.api.store import SecretStore
-from keyferry.fetch.health import Counter
+from keyferry.fetch.health import Counter, Health
 from keyferry.fetch.line import Limits, Line
 from keyferry.fetch.pool import Entry, Pool, identify
 from keyferry.kits.ttlcache import Budget
 from keyferry.ports import Capabilities, Layout, Query, Reading, Ref, StoreIdentity, Validation
+
+_LEFT = 30 * 60.0
+"""Seconds that is remembered how a store does that nobody uses."""
 
 
 class Fetcher:
@@ -37,6 +41,8 @@ class Fetcher:
         self._limits = limits
         self._budget = Budget(most)
         self._recovered = recovered
+        self._health: dict[str, Health] = {}
+        """By the store's UID, so that it outlives edits."""
 
     async def layout(self, store: SecretStore) -> Layout:
         """How documents of the store's provider answer a property. Raises ``BadSpec`` for one that is not served."""
@@ -77,16 +83,28 @@ class Fetcher:
         """Bytes of answers that are remembered."""
         return self._budget.used
 
+    def sweep(self) -> None:
+        """Close what has been idle for long, and forget what is too old."""
+        self._pool.sweep()
+        before = asyncio.get_running_loop().time() - _LEFT
+        for uid in [uid for uid, each in self._health.items() if not each.users and each.left_at < before]:
+            del self._health[uid]
+
     def _line(self, entry: Entry, store: SecretStore) -> Line:
         if entry.line is None:
+            identity = identify(store, entry.key.caller)
+            health = self._health.get(entry.key.uid)
+            if health is None:
+                health = Health(identity, self._counter, self._recovered, most=self._limits.rate)
+                self._health[entry.key.uid] = health
             entry.line = Line(
                 entry.adapter,
-                identify(store, entry.key.caller),
+                identity,
                 self._limits,
                 self._budget,
                 self._counter,
+                health,
                 hold=lambda: self._pool.hold(entry),
                 release=lambda: self._pool.release(entry),
-                recovered=self._recovered,
             )
         return entry.line

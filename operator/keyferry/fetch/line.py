@@ -3,6 +3,8 @@
 A line lives and ends with its adapter, which is one store generation seen with one credential. So nothing that is
 remembered here can reach anybody whom the store has not answered with the same rights.
 
+A store that is asked for too much has its calls wait here for their turn (``Health``), and no caller for long.
+
 How fresh an answer has to be, the caller says: ``after`` is a moment of the loop's clock, and an answer counts whose
 reading *began* later. So an edit can ask for what was read after it was seen, and a thousand edits at once still share
 their readings.
@@ -16,41 +18,22 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from keyferry.errors import (
-    BadSpec,
-    BadValue,
-    Broken,
-    Busy,
-    Denied,
-    KeyferryError,
-    NotThere,
-    Pending,
-    PropertyNotThere,
-    Unreachable,
-)
+from keyferry.errors import BadSpec, Broken, Busy, KeyferryError, Pending, Unreachable
 from keyferry.fetch.guard import guarded
-from keyferry.fetch.health import Counter, Health
-from keyferry.kits.ttlcache import Budget, TtlCache
-from keyferry.ports import Fetched, Finder, Provider, Query, Reading, Ref, StoreIdentity, Validation
+from keyferry.fetch.health import Counter, Health, Standing
+from keyferry.fetch.memory import Item, Memory, Told, how
+from keyferry.fetch.patience import Patience
+from keyferry.kits.ttlcache import Budget
+from keyferry.ports import Comparer, Fetched, Finder, Provider, Query, Reading, Ref, StoreIdentity, Validation
 
 _AT_ONCE = 16
 """Batches that one adapter works on at once; more wait, so that one busy store cannot take all connections."""
 _BATCH = 100
 """Refs that go to an adapter together, unless its class says another number in ``batch``."""
-_SLOW = 1.0
-"""Seconds after which a store that has not answered keeps no more than its share of the workers waiting."""
-_NEGATIVE = 4.0
-"""Seconds that an error of the store's own is remembered: shorter than the first retry, so that this one asks anew."""
-_ITS_OWN = (NotThere, PropertyNotThere, Denied, BadSpec, BadValue)
-"""What a store says of one secret. Other errors tell of the store as a whole, which ``Health`` looks after."""
+_TRIES = 3
+"""Calls that may be refused by a store that is asked too often, before it is told to who waits for the document."""
 _MARGIN = 1.25
 """A batch may take so much longer than a call, so that one silent secret fails by itself and not with all others."""
-_OVERHEAD = 600
-"""Bytes that a kept answer takes besides its document: objects, keys and their places in the indexes."""
-
-Listing = Mapping[str, Ref | Fetched]
-Item = Ref | Query
-Told = Fetched | KeyferryError | Listing
 Dated = tuple[Told, float]
 """An answer, and when its reading began."""
 T = TypeVar("T")
@@ -70,12 +53,21 @@ class Limits:
     """Bytes of answers that one line keeps."""
     waiters: int = 8
     """Callers that may wait for a slow store at the same time."""
+    rate: float = 0.0
+    """Documents and listings per second that a store is asked for at the most; 0 leaves it to the store."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flight:
     began: float
     future: asyncio.Future[Dated]
+    tries_left: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wish:
+    future: asyncio.Future[Dated]
+    tries_left: int = _TRIES
 
 
 class Line:
@@ -88,12 +80,15 @@ class Line:
         limits: Limits,
         budget: Budget,
         counter: Counter,
+        health: Health,
         *,
         hold: Callable[[], None],
         release: Callable[[], None],
-        recovered: Callable[[StoreIdentity], None],
     ) -> None:
-        """``hold`` and ``release`` keep the adapter open while it works, even where all callers have left."""
+        """``health`` is the store's, whoever calls; close the line to leave it.
+
+        ``hold`` and ``release`` keep the adapter open while it works, even where all callers have left.
+        """
         self._adapter = adapter
         self._store = store
         self._limits = limits
@@ -102,16 +97,23 @@ class Line:
         self._release = release
         self._loop = asyncio.get_running_loop()
         self._batch: int = getattr(adapter, "batch", _BATCH)
-        self._kept: TtlCache[Item, Told] = TtlCache(most=limits.most, budget=budget, clock=self._loop.time)
-        self._health = Health(store, counter, recovered)
-        self._wanted: dict[Item, asyncio.Future[Dated]] = {}
+        self._kept = Memory(
+            ttl=limits.ttl,
+            most=limits.most,
+            compares=isinstance(adapter, Comparer),
+            budget=budget,
+            clock=self._loop.time,
+        )
+        self._health = health
+        self._health.join()
+        self._standing = Standing()
+        self._wanted: dict[Item, _Wish] = {}
         self._flying: dict[Item, _Flight] = {}
-        self._running: dict[asyncio.Task[None], float] = {}
+        self._patience = Patience(limits.waiters, turn=lambda: health.wait(len(self._wanted)))
+        self._sent_away: set[Item] = set()
+        """What somebody will come back for."""
         self._timer: asyncio.TimerHandle | None = None
         self._is_waiting_for_room = False
-        self._waiting = 0
-        self._pace = 0.0
-        self._heard_at = 0.0
 
     async def read(self, refs: Iterable[Ref], after: float) -> Reading[Ref]:
         """A document or an error for every ref. Raises ``Pending`` where too many wait for a slow store already."""
@@ -136,35 +138,42 @@ class Line:
 
     async def validate(self, within: float) -> Validation:
         """The store's own check, unless reading went well in the last ``within`` seconds. Raises what it finds."""
-        if self._health.is_fine(within):
+        if self._standing.is_fine(within):
             self._counter.reads_saved(self._store, "check")
             return Validation.READY
         ticket = self._health.admit()
         if ticket is None:
-            raise self._health.fault()
+            raise self._standing.fault or self._health.rest()
         began = self._loop.time()
+        self._health.spend(1)
         try:
             found = await self._guarded(self._adapter.validate)
         except KeyferryError as error:
-            self._health.checked(error)
-            self._health.judge(ticket, [error], began)
+            self._standing.checked(error)
+            self._judge(ticket, [error], began)
             raise
         except asyncio.CancelledError:
             self._health.undecided(ticket)
             raise
-        self._health.checked(None)
-        self._health.judge(ticket, [found], began)
+        self._standing.checked(None)
+        self._judge(ticket, [found], began)
         return found
 
     def sweep(self) -> None:
-        """Forget what is too old to be given out."""
+        """Forget what is too old."""
         self._kept.sweep()
+
+    def changed(self) -> None:
+        """What the adapter was made from has changed: another one takes its place."""
+        self._health.changed()
 
     def close(self) -> None:
         """The adapter closes: forget everything."""
         if self._timer is not None:
             self._timer.cancel()
+        self._health.leave(self._flush)
         self._wanted.clear()
+        self._sent_away.clear()
         self._kept.clear()
 
     async def _ask(self, items: Collection[Item], after: float) -> dict[Item, Dated]:
@@ -175,83 +184,74 @@ class Line:
             kept, flight = self._kept.get(item), self._flying.get(item)
             if kept is not None and kept[1] > after:
                 told[item] = kept
-                self._save(_how(item, kept[0]))
+                self._save(how(item, kept[0]))
             elif flight is not None and flight.began > after:
                 awaited[item] = flight.future
-                is_late = is_late or flight.began <= self._loop.time() - _SLOW
+                is_late = is_late or self._patience.is_late(flight.began)
                 self._save("flight")
             elif item in self._wanted:
-                awaited[item] = self._wanted[item]
+                awaited[item] = self._wanted[item].future
                 self._save("flight")
             elif self._health.is_resting:
                 told[item] = self._health.rest(), self._loop.time()
             else:
                 awaited[item] = self._want(item)
-        await self._wait(awaited.values(), is_late=is_late)
+        try:
+            await self._patience.wait(awaited.values(), is_late=is_late)
+        except Pending:
+            self._sent_away.update(item for item, future in awaited.items() if not future.done())
+            raise
         return told | {item: future.result() for item, future in awaited.items()}
 
-    async def _wait(self, awaited: Collection[asyncio.Future[Dated]], *, is_late: bool) -> None:
-        """Until all are done. Raises ``Pending`` once that takes long and others wait already.
-
-        ``is_late``: one of them has taken long by now.
-        """
-        pending = {each for each in awaited if not each.done()}
-        self._waiting += 1
-        try:
-            if pending and self._waiting > self._limits.waiters and (is_late or self._is_slow()):
-                raise Pending("the store takes its time")
-            while pending:
-                _, pending = await asyncio.wait(pending, timeout=_SLOW)
-                if pending and self._waiting > self._limits.waiters:
-                    raise Pending("the store takes its time")
-        finally:
-            self._waiting -= 1
-
-    def _is_slow(self) -> bool:
-        """Whether the last call that ended took long; or one does that is under way, and none has ended meanwhile."""
-        oldest = next(iter(self._running.values()), self._loop.time())
-        return max(self._pace, self._loop.time() - max(oldest, self._heard_at)) > _SLOW
-
     def _want(self, item: Item) -> asyncio.Future[Dated]:
-        future = self._wanted[item] = self._loop.create_future()
+        wish = self._wanted[item] = _Wish(self._loop.create_future())
+        self._set_out()
+        return wish.future
+
+    def _set_out(self) -> None:
         if self._timer is None:
             self._timer = self._loop.call_later(self._limits.window, self._flush)
-        return future
 
     def _flush(self) -> None:
-        """The window is over, or there is room again: begin what is wanted, as much as there is room for."""
+        """The window is over, there is room again or it is our turn: begin what is wanted, as much as may be."""
         self._timer = None
-        while self._wanted and len(self._running) < _AT_ONCE:
+        while self._wanted and self._patience.under_way < _AT_ONCE:
+            most = self._health.turn(self._flush)
+            if not most:
+                # We are called when it is our turn.
+                return
             ticket = self._health.admit()
             if ticket is None:
                 now = self._loop.time()
                 wanted, self._wanted = self._wanted, {}
-                for future in wanted.values():
-                    future.set_result((self._health.rest(), now))
+                self._sent_away.difference_update(wanted)
+                for wish in wanted.values():
+                    wish.future.set_result((self._health.rest(), now))
                 break
-            self._begin(self._next(), ticket)
+            self._begin(self._next(most), ticket)
         self._is_waiting_for_room = bool(self._wanted)
 
-    def _next(self) -> list[Item]:
+    def _next(self, most: int) -> list[Item]:
         """What goes to the adapter together: one listing, or as many refs as it takes; after a rest one alone."""
         first = next(iter(self._wanted))
         if isinstance(first, Query) or self._health.is_probing:
             return [first]
         refs = (item for item in self._wanted if isinstance(item, Ref))
-        return list(itertools.islice(refs, self._batch))
+        return list(itertools.islice(refs, min(self._batch, most)))
 
     def _begin(self, items: list[Item], ticket: int) -> None:
         began = self._loop.time()
-        flights = {item: _Flight(began, self._wanted.pop(item)) for item in items}
+        wishes = {item: self._wanted.pop(item) for item in items}
+        flights = {item: _Flight(began, wish.future, wish.tries_left - 1) for item, wish in wishes.items()}
         self._flying.update(flights)
+        self._health.spend(len(items))
         self._hold()
         task = asyncio.create_task(self._work(flights, ticket, began), name=f"read {self._store}")
-        self._running[task] = began
+        self._patience.begun(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._heard_at = self._loop.time()
-        self._pace = self._heard_at - self._running.pop(task)
+        self._patience.ended(task)
         if self._is_waiting_for_room:
             self._flush()
         self._release()
@@ -272,7 +272,13 @@ class Line:
             return {item: await adapter.find(item) for item in items if isinstance(item, Query)}  # type: ignore[attr-defined] # only a Finder is asked for a Query
 
         async def documents() -> Mapping[Item, Told]:
-            given = dict(await adapter.read(refs))
+            known = {ref: last for ref in refs if (last := self._kept.known(ref)) is not None}
+            # Only what a Comparer has read is known.
+            reading = adapter.reread(refs, known) if known else adapter.read(refs)  # type: ignore[attr-defined] # see above
+            given = dict(await reading)
+            unchanged = [ref for ref, last in known.items() if given.get(ref) is last]
+            for _ in unchanged:
+                self._save("unchanged")
             return {ref: _answer(given.get(ref), adapter) for ref in refs}
 
         margin = _MARGIN if len(refs) > 1 else 1.0
@@ -288,26 +294,34 @@ class Line:
             self._health.undecided(ticket)
             answers = dict.fromkeys(flights, Broken(f"provider {self._adapter.name} broke off"))
         else:
-            self._health.judge(ticket, answers.values(), began)
+            self._judge(ticket, answers.values(), began)
         for item, flight in flights.items():
             answer = answers[item]
             self._counter.provider_calls(self._store, "error" if isinstance(answer, KeyferryError) else "success")
-            self._keep(item, answer, began)
+            self._kept.keep(item, answer, began, fetched_later=item in self._sent_away)
+            if self._flying.get(item) is flight:
+                del self._flying[item]
             if isinstance(answer, Busy | Unreachable) and self._health.is_resting:
                 # The same text for all who are refused, whoever of them it was that asked.
                 answer = self._health.rest()
-            if self._flying.get(item) is flight:
-                del self._flying[item]
+            elif isinstance(answer, Busy) and flight.tries_left:
+                self._ask_again(item, flight)
+                continue
+            self._sent_away.discard(item)
             flight.future.set_result((answer, began))
 
-    def _keep(self, item: Item, answer: Told, began: float) -> None:
-        if isinstance(answer, KeyferryError):
-            if isinstance(answer, _ITS_OWN):
-                # Without its traceback, whose frames may hold values.
-                kept, seconds = answer.copy(), min(_NEGATIVE, self._limits.ttl)
-                self._kept.put(item, kept, moment=began, seconds=seconds, size=_OVERHEAD)
-            return
-        self._kept.put(item, answer, moment=began, seconds=self._limits.ttl, size=_size(answer))
+    def _ask_again(self, item: Item, flight: _Flight) -> None:
+        """The store is asked less often from now on: the item waits for its turn, and who waits for it is not told."""
+        later = self._wanted.get(item)
+        if later is None:
+            self._wanted[item] = _Wish(flight.future, flight.tries_left)
+            self._set_out()
+        else:
+            later.future.add_done_callback(lambda done: flight.future.set_result(done.result()))
+
+    def _judge(self, ticket: int, answers: Collection[object], began: float) -> None:
+        self._standing.judge(answers, began)
+        self._health.judge(ticket, answers, began)
 
     def _save(self, how: str) -> None:
         self._counter.reads_saved(self._store, how)
@@ -319,19 +333,3 @@ class Line:
 
 def _answer(given: object, adapter: Provider) -> Fetched | KeyferryError:
     return given if isinstance(given, Fetched | KeyferryError) else Broken(f"provider {adapter.name} gave no answer")
-
-
-def _how(item: Item, kept: Told) -> str:
-    return "negative" if isinstance(kept, KeyferryError) else "listing" if isinstance(item, Query) else "cache"
-
-
-def _size(answer: Fetched | Listing) -> int:
-    """Bytes that it takes to keep an answer."""
-    if isinstance(answer, Fetched):
-        document = answer.document
-        if isinstance(document, bytes):
-            return _OVERHEAD + len(document)
-        return _OVERHEAD + sum(_OVERHEAD // 4 + len(key) + len(value) for key, value in document.items())
-    return _OVERHEAD + sum(
-        _OVERHEAD + len(name) + (_size(each) if isinstance(each, Fetched) else 0) for name, each in answer.items()
-    )

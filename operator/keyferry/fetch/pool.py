@@ -57,6 +57,10 @@ class Opener(Protocol):
         """Where a server that the store names may be."""
         ...
 
+    def expires(self, identity: StoreIdentity) -> Callable[[float | None], None]:
+        """Hears when the store's credential ends: see ``ports.Context``."""
+        ...
+
 
 @dataclass(slots=True, eq=False)
 class Entry:
@@ -129,7 +133,7 @@ class Pool:
         for birth in self._births:
             birth.stale = birth.stale or birth.uid == uid
         for key in [key for key in self._entries if key.uid == uid]:
-            self._retire(key)
+            self._retire(key, changed=True)
 
     def sweep(self) -> None:
         """Close adapters that have been idle for long, and let the others forget what is too old."""
@@ -175,6 +179,7 @@ class Pool:
             observe=self._opener.observe(getattr(config, "metrics_label", provider.label)),
             fill=self._opener.fill,
             addresses=self._opener.addresses(identity),
+            expires=self._opener.expires(identity),
         )
         birth = _Birth(key.uid)
         self._births.add(birth)
@@ -192,7 +197,7 @@ class Pool:
             self._births.discard(birth)
         entry = Entry(key, adapter, last_used=asyncio.get_running_loop().time())
         for old in [k for k in self._entries if k.uid == key.uid and k.generation < key.generation]:
-            self._retire(old)
+            self._retire(old, changed=True)
         if not birth.stale:
             self._entries[key] = entry
         else:
@@ -201,8 +206,10 @@ class Pool:
             self._strays.add(entry)
         return entry
 
-    def _retire(self, key: AdapterKey) -> None:
+    def _retire(self, key: AdapterKey, *, changed: bool = False) -> None:
         entry = self._entries.pop(key)
+        if changed and entry.line is not None:
+            entry.line.changed()
         entry.retired = True
         if entry.users == 0:
             self._close(entry)

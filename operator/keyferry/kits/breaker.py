@@ -56,11 +56,12 @@ class Breaker:
             self._enter("half-open")
         return self._epoch
 
-    def succeeded(self, ticket: int) -> None:
-        """The call was answered."""
+    def succeeded(self, ticket: int, *, proven: bool = True) -> None:
+        """The call was answered. Unless that is ``proven`` to tell of others, the next rest is as long as if not."""
         if ticket != self._epoch:
             return
-        self._failures = self._openings = 0
+        if proven:
+            self._failures = self._openings = 0
         if self._state != "closed":
             self._enter("closed")
 
@@ -77,6 +78,12 @@ class Breaker:
         self._openings += 1
         self._until = self._clock() + max(grown, rest)
         self._enter("open")
+
+    def retry(self) -> None:
+        """The other side may be another one now: a rest ends, and the next call finds out."""
+        if self._state != "closed":
+            self._until = self._clock()
+            self._enter("open")
 
     def undecided(self, ticket: int) -> None:
         """The call ended without telling anything: the next may try."""

@@ -40,11 +40,15 @@ class _Kept(Generic[V]):
     value: V
     moment: float
     ends: float
+    goes: float
     size: int
 
 
 class TtlCache(Generic[K, V]):
-    """Values with the moment from which they are; the longest unused go first. No repr shows a value."""
+    """Values with the moment from which they are; the longest unused go first. No repr shows a value.
+
+    One that is too old to be given out may be kept for longer, to find out whether it still holds: see ``outdated``.
+    """
 
     def __init__(self, *, most: int, budget: Budget, clock: Callable[[], float]) -> None:
         self._most = most
@@ -66,25 +70,36 @@ class TtlCache(Generic[K, V]):
         kept = self._kept.get(key)
         if kept is None:
             return None
-        if self._clock() >= kept.ends:
+        now = self._clock()
+        if now >= kept.goes:
             self._drop(key)
+        if now >= kept.ends:
             return None
         self._kept.move_to_end(key)
         return kept.value, kept.moment
 
-    def put(self, key: K, value: V, *, moment: float, seconds: float, size: int) -> None:
+    def outdated(self, key: K) -> V | None:
+        """The value, even where it is too old to be given out; None where there is none any more."""
+        kept = self._kept.get(key)
+        if kept is None or self._clock() >= kept.goes:
+            return None
+        self._kept.move_to_end(key)
+        return kept.value
+
+    def put(self, key: K, value: V, *, moment: float, seconds: float, size: int, more: float = 0.0) -> None:
         """Keep the value of a moment until ``seconds`` after it, unless a later one is kept already.
 
-        A value that is larger than the whole cache is not kept.
+        For ``more`` seconds it is kept as ``outdated``. A value that is larger than the whole cache is not kept.
         """
         before = self._kept.get(key)
         if before is not None and before.moment > moment:
             return
         if before is not None:
             self._drop(key)
-        if size > self._most or moment + seconds <= self._clock():
+        ends = moment + seconds
+        if size > self._most or ends + more <= self._clock():
             return
-        self._kept[key] = _Kept(value, moment, moment + seconds, size)
+        self._kept[key] = _Kept(value, moment, ends, ends + more, size)
         self._account(size)
         while self._size > self._most:
             self.drop_oldest()
@@ -94,9 +109,9 @@ class TtlCache(Generic[K, V]):
         self._drop(next(iter(self._kept)))
 
     def sweep(self) -> None:
-        """Drop what is too old to be given out."""
+        """Drop what is too old."""
         now = self._clock()
-        for key in [key for key, kept in self._kept.items() if now >= kept.ends]:
+        for key in [key for key, kept in self._kept.items() if now >= kept.goes]:
             self._drop(key)
 
     def clear(self) -> None:

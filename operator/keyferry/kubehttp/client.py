@@ -20,6 +20,7 @@ from keyferry.kubehttp.error import KubeError, from_answer, from_status, from_tr
 from keyferry.transport import proxy_for
 
 _TURNS = 3
+_LARGE = 2**20
 
 
 class KubeHttp:
@@ -172,8 +173,8 @@ class KubeHttp:
             for last in (False, True):
                 sent = headers | ({"Authorization": header} if header else {})
                 session = self._session(use)
-                # A file-like body: bytes of more than a megabyte make aiohttp warn.
-                content = None if data is None else io.BytesIO(data)
+                # Of more than a megabyte of bytes aiohttp warns; of a file it does not.
+                content = data if data is None or len(data) <= _LARGE else io.BytesIO(data)
                 async with session.request(
                     method, target, headers=sent, data=content, timeout=limits, **self._options
                 ) as response:

@@ -56,6 +56,18 @@ class TestCurrent:
             assert await values(adapter, names) == [f"value of {name}".encode() for name in names]
         assert (downloads(world), listings(world)) == (12, 3)
 
+    async def test_who_has_read_it_before_is_given_the_very_document_back(self, world: World) -> None:
+        names = fill(world, 12)
+        adapter = await settled(world, *names)
+        refs = [Ref(name) for name in names]
+        known = {ref: each for ref, each in (await adapter.read(refs)).items() if isinstance(each, Fetched)}
+        world.vault.put("s-003", "new")
+        world.vault.put("s-new", "new")
+        again = await adapter.reread([*refs, Ref("s-new")], known)
+        assert [again[ref] is known[ref] for ref in refs] == [name != "s-003" for name in names]
+        assert [text(again[refs[3]]), text(again[Ref("s-new")])] == [b"new", b"new"]
+        assert (downloads(world), listings(world)) == (12 + 2, 2)
+
     async def test_only_what_changed_is_downloaded(self, world: World) -> None:
         names = fill(world, 12)
         adapter = await settled(world, *names)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from keyferry.errors import BadSpec, BadValue, Broken, Busy, Denied, KeyferryError, NotThere, Unreachable
-from keyferry.ports import Ref, Retries
+from keyferry.ports import Fetched, Ref, Retries
 from keyferry.providers.webhook import answers
 from tests.contract.webhook.world import CANARY, World, ask
 
@@ -116,6 +116,27 @@ class TestNotModified:
         world.hooks.put("db", "second")
         assert await ask(adapter) == b"second"
         assert await ask(adapter) == b"second"
+
+    async def test_who_has_read_it_before_is_given_the_very_document_back(self, world: World) -> None:
+        for key in ("db", "other"):
+            world.hooks.put(key, "first")
+        token = world.hooks.token()
+        world.secret("login", token=token.encode())
+        adapter = await world.open(
+            "/secret?key={{ .remoteRef.key }}",
+            headers={"Authorization": "Bearer {{ .login.token }}"},
+            result={"jsonPath": "$.value"},
+        )
+        refs = [Ref("db"), Ref("other")]
+        known = {ref: each for ref, each in (await adapter.read(refs)).items() if isinstance(each, Fetched)}
+        assert all(each.version for each in known.values())
+        world.hooks.put("db", "second")
+        again = await adapter.reread([*refs, Ref("db", "7")], known)
+        assert again[refs[1]] is known[refs[1]]
+        assert [again[ref] is known[refs[0]] for ref in (refs[0], Ref("db", "7"))] == [False, False]
+        # Not what it says is known, but what it was: the bytes are compared.
+        strange = Fetched(b"canary", known[refs[1]].version)
+        assert (await adapter.reread(refs, {refs[1]: strange}))[refs[1]] == known[refs[1]]
 
     @pytest.mark.parametrize(
         ("spec", "headers"),

@@ -120,6 +120,9 @@ class Opener:
     def addresses(self, identity: StoreIdentity) -> Addresses:
         return Addresses(everything=True)
 
+    def expires(self, identity: StoreIdentity) -> Callable[[float | None], None]:
+        return lambda _at: None
+
 
 async def answer_all(refs: Sequence[Ref]) -> Mapping[Ref, Any]:
     await asyncio.sleep(0.1)

@@ -175,7 +175,7 @@ async def test_no_text_of_what_is_kept_shows_a_value() -> None:
     entry = next(iter(desk.pool._entries.values()))
     assert entry.line is not None
     line = entry.line
-    shown = f"{entry!r}{line!r}{line._kept!r}{vars(line._kept)!r}{line._flying!r}"
+    shown = f"{entry!r}{line!r}{line._kept!r}{vars(line._kept)!r}{vars(line._kept._kept)!r}{line._flying!r}"
     assert CANARY not in shown
     assert "Kept" in shown
 
@@ -206,6 +206,29 @@ async def test_a_slow_store_keeps_its_share_of_callers_and_answers_the_others_wh
 
 
 @virtual
+async def test_where_nothing_is_kept_an_answer_waits_for_those_who_were_sent_away_and_for_nobody_else() -> None:
+    stub, desk = make_fetcher(ttl=0, waiters=1)
+
+    async def slow(refs: Sequence[Ref]) -> Mapping[Ref, Any]:
+        await asyncio.sleep(3)
+        return {ref: Fetched(b"1") for ref in refs}
+
+    stub.answering = slow
+    patient = asyncio.create_task(desk.ask("b"))
+    with pytest.raises(Pending):
+        await desk.ask("a")
+    assert await patient == {"b": b"1"}
+    await asyncio.sleep(10)
+    assert await desk.ask("a") == {"a": b"1"}
+    assert len(desk.counter.calls) == 2
+    await asyncio.sleep(100)
+    desk.sweep()
+    stub.answering = giving({Ref("a"): Fetched(b"2")})
+    assert (await desk.ask("a"), await desk.ask("a"), desk.kept) == ({"a": b"2"}, {"a": b"2"}, 0)
+    assert len(desk.counter.calls) == 4
+
+
+@virtual
 async def test_one_silent_secret_does_not_make_its_store_slow_for_the_others() -> None:
     stub, desk = make_fetcher(waiters=2)
 
@@ -230,7 +253,8 @@ async def test_a_defect_of_an_adapter_leaves_nothing_behind() -> None:
     await desk.ask("a")
     entry = next(iter(desk.pool._entries.values()))
     assert entry.line is not None
-    assert (entry.line._flying, entry.line._wanted, entry.line._running, entry.line._waiting) == ({}, {}, {}, 0)
+    patience = entry.line._patience
+    assert (entry.line._flying, entry.line._wanted, patience.under_way, patience._waiting) == ({}, {}, 0, 0)
     assert (entry.users, desk.kept) == (0, 0)
 
 

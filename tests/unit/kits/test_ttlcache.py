@@ -74,6 +74,19 @@ def test_a_sweep_takes_what_is_too_old() -> None:
     assert (len(cache), budget.used) == (1, 10)
 
 
+def test_what_is_too_old_to_be_given_out_may_be_kept_to_be_compared() -> None:
+    cache, budget, clock = make()
+    cache.put("a", "1", moment=0, seconds=10, size=10, more=20)
+    clock.now = 15
+    assert (cache.get("a"), cache.outdated("a"), budget.used) == (None, "1", 10)
+    cache.sweep()
+    assert cache.outdated("a") == "1"
+    cache.put("a", "2", moment=15, seconds=10, size=12, more=20)
+    assert (cache.get("a"), cache.outdated("a"), budget.used) == (("2", 15), "2", 12)
+    clock.now = 45
+    assert (cache.outdated("a"), cache.get("a"), budget.used) == (None, None, 0)
+
+
 def test_no_text_of_a_cache_shows_a_value() -> None:
     cache, budget, _ = make()
     cache.put("a", CANARY, moment=0, seconds=10, size=10)

@@ -138,6 +138,63 @@ class TestReading:
         assert CANARY not in f"{await adapter.read([Ref('db')])!r} {adapter!r}"
 
 
+class TestRereading:
+    async def test_one_listing_without_values_stands_for_many_downloads(
+        self, cluster: Cluster, adapter: Kubernetes
+    ) -> None:
+        refs, known = await some(cluster, adapter, 6)
+        await cluster.admin.request("DELETE", "/api/v1/namespaces/remote/secrets/s-4")
+        await cluster.secret("s-4", {"user": b"another"})
+        await cluster.admin.request("DELETE", "/api/v1/namespaces/remote/secrets/s-5")
+        before = dict(cluster.calls.counts)
+        again = await adapter.reread([*refs, Ref("s-0", metadata=True)], known)
+        assert [again[ref] is known[ref] for ref in refs] == [True] * 4 + [False] * 2
+        assert document(again[refs[4]]) == {"user": b"another"}
+        assert isinstance(again[refs[5]], NotThere)
+        assert document(again[Ref("s-0", metadata=True)]).startswith(b"{")
+        spent = {call: count - before.get(call, 0) for call, count in cluster.calls.counts.items()}
+        # A Secret that is gone is looked for among the names, for the remedy.
+        assert spent == {("GetSecret", "success"): 2, ("GetSecret", "error"): 1, ("ListSecrets", "success"): 2}
+
+    async def test_a_single_secret_is_read(self, cluster: Cluster, adapter: Kubernetes) -> None:
+        refs, known = await some(cluster, adapter, 1)
+        again = await adapter.reread(refs, known)
+        assert document(again[refs[0]]) == {"user": b"0"}
+        assert cluster.calls.counts == {("GetSecret", "success"): 2}
+
+    async def test_a_crowded_namespace_is_not_listed_for_a_few(self, cluster: Cluster, adapter: Kubernetes) -> None:
+        refs, known = await some(cluster, adapter, 23)
+        few = {ref: known[ref] for ref in refs[:2]}
+        for _ in range(3):
+            assert set(await adapter.reread(refs[:2], few)) == set(refs[:2])
+        # The first attempt learns how many there are.
+        assert cluster.calls.counts["ListSecrets", "success"] == 1
+        assert (await adapter.reread(refs, known))[refs[0]] is known[refs[0]]
+        assert cluster.calls.counts["ListSecrets", "success"] == 2
+
+    async def test_who_may_not_list_reads_and_does_not_try_again(self, cluster: Cluster) -> None:
+        await cluster.allow("get")
+        adapter = await cluster.open()
+        refs, known = await some(cluster, adapter, 3)
+        for _ in range(2):
+            assert [document(each) for each in (await adapter.reread(refs, known)).values()] == [
+                {"user": b"0"},
+                {"user": b"1"},
+                {"user": b"2"},
+            ]
+        assert cluster.calls.counts["ListSecrets", "error"] == 1
+        await adapter.aclose()
+
+
+async def some(cluster: Cluster, adapter: Kubernetes, count: int) -> tuple[list[Ref], dict[Ref, Fetched]]:
+    """So many Secrets, and what was read of them."""
+    refs = [Ref(f"s-{number}") for number in range(count)]
+    for number in range(count):
+        await cluster.secret(f"s-{number}", {"user": str(number).encode()})
+    found = await adapter.read(refs)
+    return refs, {ref: each for ref, each in found.items() if isinstance(each, Fetched)}
+
+
 class TestSearching:
     async def test_tags_win_over_a_name(self, cluster: Cluster, adapter: Kubernetes) -> None:
         await cluster.secret("a", {"k": b"1"}, labels={"team": "red"})

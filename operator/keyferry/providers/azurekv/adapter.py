@@ -74,6 +74,17 @@ class AzureKeyVault:
 
     async def read(self, refs: Sequence[Ref]) -> Mapping[Ref, Fetched | KeyferryError]:
         """Read every ref, each object once, several at a time. What is known to be unchanged is not downloaded."""
+        answers, _ = await self._read(refs)
+        return answers
+
+    async def reread(self, refs: Sequence[Ref], known: Mapping[Ref, Fetched]) -> Mapping[Ref, Fetched | KeyferryError]:
+        """See ``Comparer.reread``. A version does not tell whether the secret is still enabled: the shelf decides."""
+        answers, recognised = await self._read(refs)
+        same = {ref: last for ref, last in known.items() if ref in recognised and _alike(last, answers[ref])}
+        return {**answers, **same}
+
+    async def _read(self, refs: Sequence[Ref]) -> tuple[dict[Ref, Fetched | KeyferryError], set[Ref]]:
+        """An answer per ref, and the refs whose values were not downloaded."""
         answers: dict[Ref, Fetched | KeyferryError] = {}
         targets: dict[Ref, Target] = {}
         wanted: dict[Target, _Wanted] = {}
@@ -88,10 +99,11 @@ class AzureKeyVault:
             asked.value |= not ref.metadata
         found = self._pinned(wanted)
         found |= await self._recognised({each: asked for each, asked in wanted.items() if each not in found})
+        recognised = {target for target, item in found.items() if not isinstance(item, KeyferryError)}
         missing = [target for target in wanted if target not in found]
         found |= zip(missing, await asyncio.gather(*map(self._download, missing)), strict=True)
         answers |= {ref: _answer(ref, found[target]) for ref, target in targets.items()}
-        return answers
+        return answers, {ref for ref, target in targets.items() if target in recognised}
 
     async def find(self, query: Query) -> Mapping[str, Ref | Fetched]:
         """Enabled secrets whose name matches and that have all tags; ``path`` is not looked at, as in ESO."""
@@ -167,3 +179,9 @@ def _answer(ref: Ref, found: Found) -> Fetched | KeyferryError:
     if isinstance(found, About):
         return Fetched(found.document())
     return Fetched(found.about.document() if ref.metadata else found.document, found.version)
+
+
+def _alike(last: Fetched, answer: Fetched | KeyferryError) -> bool:
+    if isinstance(answer, KeyferryError):
+        return False
+    return (last.version, last.document) == (answer.version, answer.document)

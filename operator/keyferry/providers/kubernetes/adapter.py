@@ -21,6 +21,8 @@ _AT_ONCE = 8
 """Requests to one API server at the same time."""
 _PAGE = 500
 """Secrets per page of a listing."""
+_CROWD = 10
+"""Secrets of a namespace that are listed without their values, at the most, for each that need not be downloaded."""
 _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """Names that the API server gives to Secrets; no other key can be found, or lead to another path."""
@@ -50,6 +52,9 @@ class Kubernetes:
         self._path = f"/api/v1/namespaces/{namespace}/secrets"
         self._context = context
         self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._may_list = True
+        self._crowd = 0
+        """Secrets that the namespace has, as far as is known."""
 
     @classmethod
     async def open(cls, config: Model, context: Context) -> Self:
@@ -69,6 +74,16 @@ class Kubernetes:
             names = await self._names()
             secrets |= {key: self._not_there(key, names) for key in absent}
         return {ref: _answer(secrets[ref.key], metadata=ref.metadata) for ref in refs}
+
+    async def reread(self, refs: Sequence[Ref], known: Mapping[Ref, Fetched]) -> Mapping[Ref, Fetched | KeyferryError]:
+        """See ``Comparer.reread``. One listing without values tells the versions of many Secrets.
+
+        A single Secret is read: that is one request as well.
+        """
+        names = {ref.key for ref in known}
+        versions = await self._versions(len(names)) if len(names) > 1 else {}
+        same = {ref: last for ref, last in known.items() if versions.get(ref.key) == last.version}
+        return {**await self.read([ref for ref in refs if ref not in same]), **same}
 
     async def find(self, query: Query) -> Mapping[str, Ref | Fetched]:
         """See ``Finder.find``. Tags are a label selector, and win over a name; no tags at all select every Secret."""
@@ -122,19 +137,39 @@ class Kubernetes:
         more = ""
         while True:
             asked = {**query, "limit": str(_PAGE)} | ({"continue": more} if more else {})
-            try:
-                with self._context.observe("ListSecrets"):
-                    page = await self._request("GET", self._path, query=asked, accept=accept)
-            except KubeError as error:
-                raise self._mapped(error, "list") from None
-            if not isinstance(page, dict) or not isinstance(page.get("items"), list):
-                raise _strange()
-            for item in page["items"]:
+            items, about = await self._page(asked, accept)
+            for item in items:
                 yield item
-            about = page.get("metadata")
-            more = about.get("continue", "") if isinstance(about, dict) else ""
+            more = about.get("continue", "")
             if not more:
                 return
+
+    async def _page(self, query: Mapping[str, str], accept: str) -> tuple[list[Any], Mapping[str, Any]]:
+        """One page of a listing, and what is told of the listing."""
+        try:
+            with self._context.observe("ListSecrets"):
+                page = await self._request("GET", self._path, query=query, accept=accept)
+        except KubeError as error:
+            raise self._mapped(error, "list") from None
+        if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+            raise _strange()
+        about = page.get("metadata")
+        return page["items"], about if isinstance(about, dict) else {}
+
+    async def _versions(self, wanted: int) -> Mapping[str, str]:
+        """Versions of Secrets by name, without those that it would take too long a listing to know."""
+        most = min(_PAGE, wanted * _CROWD)
+        if not self._may_list or self._crowd > most:
+            return {}
+        try:
+            items, about = await self._page({"limit": str(most)}, _NAMES_ONLY)
+        except Denied:
+            # Reading does not need this right.
+            self._may_list = False
+            return {}
+        left = about.get("remainingItemCount")
+        self._crowd = len(items) + (left if isinstance(left, int) else 1 if about.get("continue") else 0)
+        return {_name(item): str(item["metadata"].get("resourceVersion", "")) for item in items}
 
     async def _names(self) -> Sequence[str]:
         """Names of Secrets, nothing where they cannot be listed: they only serve a remedy."""

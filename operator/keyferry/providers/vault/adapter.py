@@ -73,7 +73,13 @@ class _Reader:
         source = await source_of(auth, session=session, credentials=context.credentials, namespace=namespace)
         login_namespace = (auth.namespace if auth else None) or namespace
         return cls(
-            door=Door(session, source, namespace=namespace, login_namespace=login_namespace),
+            door=Door(
+                session,
+                source,
+                namespace=namespace,
+                login_namespace=login_namespace,
+                expires=context.expires,
+            ),
             places=Places(path, version),
             version=version,
             anonymous=source.anonymous,

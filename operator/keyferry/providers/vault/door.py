@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from keyferry.errors import Denied
@@ -51,9 +51,18 @@ class TokenCalls:
 class Door:
     """One server, one namespace, one identity."""
 
-    def __init__(self, session: Session, source: Source, *, namespace: str, login_namespace: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        source: Source,
+        *,
+        namespace: str,
+        login_namespace: str,
+        expires: Callable[[float | None], None] = lambda _at: None,
+    ) -> None:
+        """``expires``: see ``ports.Context``."""
         self.address = session.address
-        self.tokens = Tokens(source, TokenCalls(session, login_namespace))
+        self.tokens = Tokens(source, TokenCalls(session, login_namespace), expires=expires)
         self._session = session
         self._namespace = namespace
 

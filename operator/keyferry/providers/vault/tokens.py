@@ -92,8 +92,17 @@ class Server(Protocol):
 class Tokens:
     """The token of one adapter."""
 
-    def __init__(self, source: Source, server: Server, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        source: Source,
+        server: Server,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        expires: Callable[[float | None], None] = lambda _at: None,
+    ) -> None:
+        """``expires`` hears, in Unix time, when the only token that there is ends, and None where it is renewed."""
         self._source = source
+        self._expires = expires
         self._server = server
         self._clock = clock
         self._grant: Grant | None = None
@@ -163,6 +172,7 @@ class Tokens:
                 # Less than half of what it had: it nears the end that no renewal can move, so replace it next time.
                 short = 0 < renewed.seconds < grant.seconds / 2
                 self._grant = replace(renewed, renewable=renewed.renewable and not short)
+                self._tell_end(self._grant)
                 return self._grant
         except (Unreachable, Busy):
             return self._postpone(grant)
@@ -170,6 +180,8 @@ class Tokens:
             # Not renewable after all, or not by us: a login is left.
             pass
         if self._source.fixed:
+            # Refused, or not renewable: whether or not it is tried again, it ends.
+            self._tell_end(replace(grant, renewable=False))
             return self._postpone(grant)
         try:
             return await self._replace()
@@ -185,11 +197,17 @@ class Tokens:
     async def _replace(self) -> Grant:
         fresh = await self._source.login()
         old, self._grant = self._grant, fresh
+        self._tell_end(fresh)
         # The old one may be in use by requests under way; those that it replaced are not any more.
         for grant in self._retired:
             await self._revoke(grant)
         self._retired = [old] if old is not None else []
         return fresh
+
+    def _tell_end(self, grant: Grant) -> None:
+        """Of a token that nobody can replace but a person."""
+        ends = self._source.fixed and not grant.renewable and grant.seconds > 0
+        self._expires(time.time() + grant.ends - self._clock() if ends else None)
 
     async def _examine(self, refused: Grant) -> Grant | None:
         if self._source.anonymous or self._recently_confirmed(refused):

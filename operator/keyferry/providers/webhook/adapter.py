@@ -15,7 +15,7 @@ from keyferry.api.duration import parse_duration
 from keyferry.errors import BadSpec, KeyferryError, NotThere
 from keyferry.ports import Capabilities, Context, Fetched, Layout, Ref, Validation
 from keyferry.providers.webhook import values
-from keyferry.providers.webhook.answers import Shelf, judge
+from keyferry.providers.webhook.answers import Kept, Shelf, judge
 from keyferry.providers.webhook.config import NTLMProtocol, WebhookConfig
 from keyferry.providers.webhook.door import Door, Login
 from keyferry.providers.webhook.requests import Request, Requests
@@ -67,6 +67,20 @@ class Webhook:
 
         ``metadata`` of a ref is not looked at, as in ESO.
         """
+        answers, _ = await self._read(refs)
+        return answers
+
+    async def reread(self, refs: Sequence[Ref], known: Mapping[Ref, Fetched]) -> Mapping[Ref, Fetched | KeyferryError]:
+        """See ``Comparer.reread``. What the server says 304 to is compared by its bytes.
+
+        A template may make another request of the same ref, so that the tag of a ref would tell nothing.
+        """
+        answers, unchanged = await self._read(refs)
+        same = {ref: last for ref, last in known.items() if ref in unchanged and _alike(last, answers[ref])}
+        return {**answers, **same}
+
+    async def _read(self, refs: Sequence[Ref]) -> tuple[dict[Ref, Fetched | KeyferryError], set[Ref]]:
+        """An answer per ref, and the refs whose documents the server did not send again."""
         made = await asyncio.gather(*(self._made(ref) for ref in refs))
         asking: defaultdict[Request, list[tuple[Ref, Request]]] = defaultdict(list)
         answers: dict[Ref, Fetched | KeyferryError] = {}
@@ -75,9 +89,12 @@ class Webhook:
                 answers[ref] = request
             else:
                 asking[request].append((ref, request))
-        for found in await asyncio.gather(*(self._answered(request, who) for request, who in asking.items())):
-            answers.update(found)
-        return answers
+        unchanged: set[Ref] = set()
+        found = await asyncio.gather(*(self._answered(request, who) for request, who in asking.items()))
+        for documents, is_unchanged in found:
+            answers.update(documents)
+            unchanged.update(documents if is_unchanged else ())
+        return answers, unchanged
 
     async def validate(self) -> Validation:
         """See ``Provider.validate``. A connection to the server, as by ESO: there is no key to ask it for.
@@ -103,42 +120,46 @@ class Webhook:
 
     async def _answered(
         self, request: Request, who: Sequence[tuple[Ref, Request]]
-    ) -> Mapping[Ref, Fetched | KeyferryError]:
-        """The documents of all refs that make the same request."""
+    ) -> tuple[Mapping[Ref, Fetched | KeyferryError], bool]:
+        """The documents of all refs that make the same request, and whether the server says that nothing changed."""
         try:
-            content = await transport.retried(partial(self._content, request), self._context.retries)
+            kept, is_unchanged = await transport.retried(partial(self._content, request), self._context.retries)
         except NotThere as error:
-            return {ref: error.within(f'"{ref.key}" does not exist') for ref, _ in who}
+            return {ref: error.within(f'"{ref.key}" does not exist') for ref, _ in who}, False
         except KeyferryError as error:
-            return {ref: error.copy() for ref, _ in who}
-        return await self._threads.run(partial(_documents, content, [(ref, each.path) for ref, each in who]))
+            return {ref: error.copy() for ref, _ in who}, False
+        wanted = [(ref, each.path) for ref, each in who]
+        return await self._threads.run(partial(_documents, kept, wanted)), is_unchanged
 
-    async def _content(self, request: Request) -> bytes:
-        """The answer to a request, or the one from before where the server says that it still holds."""
+    async def _content(self, request: Request) -> tuple[Kept, bool]:
+        """The answer to a request; or the one from before, where the server says that it still holds: True."""
         kept = self._shelf.get(request)
         with self._context.observe("HTTPRequest"):
             answer = await self._door.send(request.having("If-None-Match", kept.tag) if kept else request)
             if kept is not None and answer.status == 304:
-                return kept.content
+                return kept, True
             refusal = judge(answer, request, self._door.address)
             if refusal is not None:
                 raise refusal
-        self._shelf.put(request, answer)
-        return answer.content
+        return self._shelf.put(request, answer), False
 
 
-def _documents(content: bytes, wanted: Sequence[tuple[Ref, str]]) -> Mapping[Ref, Fetched | KeyferryError]:
+def _documents(kept: Kept, wanted: Sequence[tuple[Ref, str]]) -> Mapping[Ref, Fetched | KeyferryError]:
     """What each ref makes of one answer. Blocking."""
     documents: dict[Ref, Fetched | KeyferryError] = {}
     decoded: list[Any] = []
     for ref, path in wanted:
         try:
             if path and not decoded:
-                decoded.append(values.loads(content))
-            documents[ref] = Fetched(values.value(decoded[0], path) if path else content)
+                decoded.append(values.loads(kept.content))
+            documents[ref] = Fetched(values.value(decoded[0], path) if path else kept.content, kept.tag)
         except KeyferryError as error:
             documents[ref] = error.within(f'"{ref.key}"')
     return documents
+
+
+def _alike(last: Fetched, answer: Fetched | KeyferryError) -> bool:
+    return isinstance(answer, Fetched) and (last.version, last.document) == (answer.version, answer.document)
 
 
 async def _secrets(config: WebhookConfig, context: Context) -> Mapping[str, Mapping[str, str]]:

@@ -88,7 +88,7 @@ def _missing(answer: Answer, address: str) -> NotThere | Unreachable:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Kept:
-    """A document and its ETag."""
+    """A document and its ETag, "" where it has none to be compared by."""
 
     tag: str
     content: bytes
@@ -108,26 +108,33 @@ class Shelf:
         self._kept.move_to_end(request)
         return self._kept[request]
 
-    def put(self, request: Request, answer: Answer) -> None:
-        """Keep an answer instead of the one before, where it may be kept."""
+    def put(self, request: Request, answer: Answer) -> Kept:
+        """The answer and its tag, kept instead of the one before, where it may be kept."""
         self._drop(request)
-        tag = answer.headers.get("ETag", "")
-        if request.method != "GET" or request.has("If-None-Match") or answer.status != 200:
-            return
-        if "no-store" in answer.headers.get("Cache-Control", "").lower():
-            return
+        kept = Kept(_tag(request, answer), answer.content)
         size = _size(request, answer.content)
-        if not tag.isascii() or not 0 < len(tag) <= _LONGEST_TAG or size > _KEPT_BYTES:
-            return
+        if not kept.tag or size > _KEPT_BYTES:
+            return kept
         while size > self._room:
             self._drop(next(iter(self._kept)))
-        self._kept[request] = Kept(tag, answer.content)
+        self._kept[request] = kept
         self._room -= size
+        return kept
 
     def _drop(self, request: Request) -> None:
         kept = self._kept.pop(request, None)
         if kept is not None:
             self._room += _size(request, kept.content)
+
+
+def _tag(request: Request, answer: Answer) -> str:
+    """The ETag by which the server may be asked whether the document still holds, "" where it may not."""
+    if request.method != "GET" or request.has("If-None-Match") or answer.status != 200:
+        return ""
+    if "no-store" in answer.headers.get("Cache-Control", "").lower():
+        return ""
+    tag = answer.headers.get("ETag", "")
+    return tag if tag.isascii() and len(tag) <= _LONGEST_TAG else ""
 
 
 def _size(request: Request, content: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -269,3 +270,50 @@ async def test_verifying_makes_one_call_at_most(vault: Vault, tokens: Tokens) ->
 
 def test_a_grant_does_not_show_its_token() -> None:
     assert "canary" not in repr(Grant(token="canary", since=0))
+
+
+@pytest.mark.parametrize(
+    ("renewable", "seconds", "told"),
+    [(False, 300.0, 300.0), (True, 300.0, None), (False, 0.0, None)],
+)
+async def test_the_end_of_a_given_token_is_told_unless_it_is_renewed(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, renewable: bool, seconds: float, told: float | None
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    ends: list[float | None] = []
+    vault.fixed, vault.renewable, vault.seconds = True, renewable, seconds
+    await Tokens(vault, vault, clock=vault.clock, expires=ends.append).current()
+    assert ends == [told]
+
+
+async def test_the_end_of_a_given_token_is_told_once_it_cannot_be_renewed_further(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    ends: list[float | None] = []
+    vault.fixed, vault.renewed_seconds = True, 100.0
+    tokens = Tokens(vault, vault, clock=vault.clock, expires=ends.append)
+    await tokens.current()
+    vault.now += 201
+    await tokens.current()
+    assert ends == [None, 100.0]
+
+
+async def test_the_end_of_a_given_token_is_told_where_its_renewal_is_refused(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    ends: list[float | None] = []
+    vault.fixed, vault.renew_error = True, Denied("no")
+    tokens = Tokens(vault, vault, clock=vault.clock, expires=ends.append)
+    await tokens.current()
+    vault.now += 201
+    await tokens.current()
+    assert ends == [None, 99.0]
+
+
+async def test_nothing_is_told_of_tokens_that_a_login_replaces(vault: Vault) -> None:
+    ends: list[float | None] = []
+    vault.renewable = False
+    await Tokens(vault, vault, clock=vault.clock, expires=ends.append).current()
+    assert ends == [None]
