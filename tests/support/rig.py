@@ -56,6 +56,9 @@ class _Opener:
     def addresses(self, identity: StoreIdentity) -> Addresses:
         return Addresses(everything=True)
 
+    def expires(self, identity: StoreIdentity) -> Callable[[float | None], None]:
+        return lambda _at: None
+
 
 class _Counter:
     def __init__(self) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from keyferry.errors import ClusterUnavailable, Denied, KeyferryError, NotThere
+from keyferry.ports import CallerNeeded
 from keyferry.telemetry import Metrics
-from keyferry.telemetry.catalogue import CATALOGUE, KINDS
+from keyferry.telemetry.catalogue import CATALOGUE, KINDS, LIVES
 
 CANARY = "c4n4ry-hunter2"
 
@@ -141,6 +143,10 @@ def test_everything_in_the_catalogue_can_be_brought_about_and_has_the_labels_it_
         metrics.condition(kind, "ns", "n", "Ready", "True")
     metrics.provider_call("p", "c", "success")
     metrics.succeeded("ns", "n", at=1.0)
+    metrics.refreshed_every("ns", "n", 60)
+    metrics.target_missing("ns", "n", now=True)
+    metrics.failed("ExternalSecret", Denied("no"))
+    metrics.credential_expires("SecretStore", "ns", "n", "", 1.0)
     metrics.skipped("SecretStore", "ns", "n", "r")
     metrics.first_sync(1)
     metrics.refresh_lag(1)
@@ -168,6 +174,61 @@ def test_everything_in_the_catalogue_can_be_brought_about_and_has_the_labels_it_
         assert family.type == described.type
         assert family.documentation == described.help
         assert set(family.samples[-1].labels) - {"le"} == set(described.labels)
+
+
+def test_what_an_object_no_longer_has_is_no_longer_shown() -> None:
+    metrics = Metrics()
+    metrics.refreshed_every("ns", "n", 60)
+    metrics.target_missing("ns", "n", now=True)
+    metrics.credential_expires("ClusterSecretStore", "", "n", "team-a", 5.0)
+    assert metrics.value("keyferry_target_missing", name="n", namespace="ns") == 1
+    metrics.refreshed_every("ns", "n", None)
+    metrics.target_missing("ns", "n", now=False)
+    metrics.credential_expires("ClusterSecretStore", "", "n", "team-a", None)
+    assert 'name="n"' not in metrics.render().decode()
+
+
+def test_the_credentials_of_every_caller_go_with_the_store() -> None:
+    metrics = Metrics()
+    metrics.credential_expires("ClusterSecretStore", "", "n", "team-a", 5.0)
+    metrics.credential_expires("ClusterSecretStore", "", "n", "shop", 6.0)
+    assert metrics.render().decode().count('name="n"') == 2
+    metrics.forget("ClusterSecretStore", "", "n")
+    assert 'name="n"' not in metrics.render().decode()
+
+
+def test_what_a_status_says_does_not_replace_what_this_process_has_seen() -> None:
+    metrics = Metrics()
+    metrics.succeeded("ns", "n", at=5.0, recalled=True)
+    assert metrics.value("keyferry_last_success_timestamp_seconds", name="n", namespace="ns") == 5
+    metrics.succeeded("ns", "n", at=9.0)
+    metrics.succeeded("ns", "n", at=5.0, recalled=True)
+    assert metrics.value("keyferry_last_success_timestamp_seconds", name="n", namespace="ns") == 9
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NotThere("x"), "not-there"),
+        (ClusterUnavailable("x"), "cluster-unavailable"),
+        (CallerNeeded("x"), "keyferry-error"),
+        (None, "pending"),
+    ],
+)
+def test_an_error_is_counted_under_the_name_of_its_kind(error: KeyferryError | None, reason: str) -> None:
+    metrics = Metrics()
+    metrics.failed("ExternalSecret", error)
+    assert metrics.value("keyferry_sync_errors_total", controller="externalsecret", reason=reason) == 1
+
+
+def test_every_metric_says_its_unit_and_when_it_is_there() -> None:
+    by_name = {each.name: each for each in CATALOGUE}
+    assert len(by_name) == len(CATALOGUE)
+    assert by_name["externalsecret_reconcile_duration"].unit == "nanoseconds"
+    assert by_name["keyferry_last_success_timestamp_seconds"].unit == "Unix time in seconds"
+    assert by_name["keyferry_refresh_lag_seconds"].unit == "seconds"
+    assert by_name["keyferry_hot_loops"].unit == "1"
+    assert {each.life for each in CATALOGUE} == set(LIVES)
 
 
 def test_callbacks_run_before_a_scrape() -> None:

@@ -21,6 +21,8 @@ from keyferry.telemetry import Metrics, get_logger
 _log = get_logger(__name__)
 _BETWEEN, _LONGEST_RETURN = 0.02, 30.0
 """Seconds between two users of a store that has recovered, and until the last of them comes: no new flood for it."""
+_LISTING = 30.0
+"""Seconds within which objects that are listed are taken for objects of one list."""
 
 
 class Lane(enum.IntEnum):
@@ -56,6 +58,8 @@ class Bells:
         self._dependencies = dependencies
         self._external_secrets = external_secrets
         self._metrics = metrics
+        self._clock = asyncio.get_running_loop().time
+        self._listing = float("-inf")
 
     def external_secret(self, event: str | None, body: Mapping[str, Any]) -> None:
         """An ExternalSecret was listed, changed or deleted."""
@@ -64,7 +68,7 @@ class Bells:
             self.gone(key)
             return
         if self._world.take(key, body):
-            self._external_secrets.ask(key)
+            self._external_secrets.ask(key, self._there_since(event))
             # Listed at the start: most are in step, and must not stand in the way of those that are not.
             self._queue.add(key, Lane.REFRESH if event is None and _was_synced(body) else Lane.FIRST)
 
@@ -140,6 +144,18 @@ class Bells:
             self._pool.retire(store.metadata.uid)
         self._wake_users(key)
 
+    def _there_since(self, event: str | None) -> float:
+        """The moment by which what an event tells of was there; a list was when the first object of it came.
+
+        So what is read for that object will do for all others of the list.
+        """
+        now = self._clock()
+        if event is not None:
+            return now
+        if now - self._listing > _LISTING:
+            self._listing = now
+        return self._listing
+
     def _check(self, store: ObjectKey) -> None:
         if store.kind in self._checked:
             self._queue.add(store, Lane.FIRST)
@@ -154,7 +170,7 @@ class Bells:
         self.suspect(store)
         users = self._world.users(store)
         step = min(_BETWEEN, _LONGEST_RETURN / max(1, len(users)))
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         for number, key in enumerate(users):
             self._queue.schedule(key, now + number * step, Lane.RETRY)
 

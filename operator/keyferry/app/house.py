@@ -72,6 +72,7 @@ class _Opener:
     kube: Kube
     dependencies: Dependencies
     metrics: Metrics
+    known: Callable[[StoreIdentity], bool]
     lend_own_token: bool
     renderer: Renderer
     tenants: Addresses
@@ -97,21 +98,35 @@ class _Opener:
     def addresses(self, identity: StoreIdentity) -> Addresses:
         return self.tenants if identity.kind == "SecretStore" else Addresses(everything=True)
 
+    def expires(self, identity: StoreIdentity) -> Callable[[float | None], None]:
+        caller = identity.caller if identity.kind == "ClusterSecretStore" else ""
+
+        def told(at: float | None) -> None:
+            if self.known(identity):
+                self.metrics.credential_expires(identity.kind, identity.namespace, identity.name, caller, at)
+
+        return told
+
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
     """``fetch.fetcher.Counter``."""
 
     metrics: Metrics
+    known: Callable[[StoreIdentity], bool]
+    """A call may outlive its store, and must not bring its series back."""
 
     def provider_calls(self, store: StoreIdentity, result: str) -> None:
-        self.metrics.store_call(store.kind, store.namespace, store.name, result)
+        if self.known(store):
+            self.metrics.store_call(store.kind, store.namespace, store.name, result)
 
     def reads_saved(self, store: StoreIdentity, how: str) -> None:
-        self.metrics.read_saved(store.kind, store.namespace, store.name, how)
+        if self.known(store):
+            self.metrics.read_saved(store.kind, store.namespace, store.name, how)
 
     def resting(self, store: StoreIdentity, *, now: bool) -> None:
-        self.metrics.store_resting(store.kind, store.namespace, store.name, now=now)
+        if self.known(store):
+            self.metrics.store_resting(store.kind, store.namespace, store.name, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +168,9 @@ async def build(
     namespaces = settings.scope.namespaces
     idle = settings.kube.watch_idle_timeout
 
+    def known(store: StoreIdentity) -> bool:
+        return world.uid(ObjectKey(store.kind, store.namespace, store.name)) is not None
+
     def dependency(key: ObjectKey) -> None:
         bells.dependency(key)
 
@@ -174,7 +192,7 @@ async def build(
         refused=(*networks(settings.tenants.refused_networks), *literal(urlsplit(http.server).hostname or "")),
     )
     pool = Pool(
-        _Opener(kube, dependencies, metrics, settings.tenants.lend_own_token, renderer, tenants),
+        _Opener(kube, dependencies, metrics, known, settings.tenants.lend_own_token, renderer, tenants),
         timeout=settings.work.provider_timeout,
     )
 
@@ -182,7 +200,7 @@ async def build(
         bells.recovered(ObjectKey(store.kind, store.namespace, store.name))
 
     fetcher = Fetcher(
-        pool, _Counter(metrics), _limits(settings.work), most=settings.work.cache_size << 20, recovered=recovered
+        pool, _Counter(metrics, known), _limits(settings.work), most=settings.work.cache_size << 20, recovered=recovered
     )
     gate = Gate(
         world,
@@ -229,7 +247,7 @@ async def build(
         *(asyncio.create_task(each.run(), name="watch managed secrets") for each in reflectors),
         asyncio.create_task(recorder.run(), name="events"),
         asyncio.create_task(_every(_SWEEP_EVERY, sweep.run), name="sweep"),
-        asyncio.create_task(_every(_IDLE_EVERY, pool.sweep), name="close idle adapters"),
+        asyncio.create_task(_every(_IDLE_EVERY, fetcher.sweep), name="close idle adapters"),
     ]
     _set_gauges(metrics, queue, watchdog, {EXTERNAL_SECRETS.kind, *checked}, settings.work.concurrent)
     try:
@@ -287,6 +305,7 @@ def _limits(work: Work) -> Limits:
         timeout=work.provider_timeout,
         window=work.provider_batch_window,
         ttl=work.cache_ttl,
+        rate=work.provider_qps,
         most=(work.cache_size << 20) // 4,
         # A store that is slow leaves most workers to the rest, even where several are.
         waiters=max(1, work.concurrent // 4),

@@ -191,6 +191,8 @@ async def _run_once(
         clusterwide=not namespaces,
         namespaces=namespaces,
         standalone=True,
+        # Asked for nothing, kopf would look up the user's name, and a pod's user has none.
+        identity="keyferry",  # type: ignore[arg-type] # a NewType that kopf does not export
     )
     # kopf has just put its own in their place.
     listen_to_signals(stop)

@@ -18,6 +18,7 @@ from keyferry.errors import BadSpec, Broken, Conflict, KeyferryError, NotThere
 from keyferry.kits.workqueue import Closed, Work, WorkQueue
 from keyferry.kube.client import BY_KIND, Kube, ObjectKey
 from keyferry.kube.record import Recorder
+from keyferry.sync import schedule
 from keyferry.sync.externalsecret import ExternalSecrets
 from keyferry.sync.outcome import Outcome, retry_delay, status_patch
 from keyferry.sync.store import Stores
@@ -120,6 +121,8 @@ class Loop:
             self._hot_loops.synced(key, edition, rung=work.rung)
         self._metrics.queue_worked(controller, self._clock() - started)
         self._metrics.reconciled(*key, seconds=self._clock() - started, result=_result(outcome))
+        if outcome.result == "error":
+            self._metrics.failed(key.kind, outcome.error)
         self._schedule(key, outcome)
 
     def _forget(self, key: ObjectKey) -> None:
@@ -155,6 +158,8 @@ class Loop:
         if item is None:
             return outcome
         self._metrics.skipped(*key, None if serves else "controller-class")
+        if serves and outcome.ready is None:
+            self._recall(key, item)
         if outcome.result == "error":
             self._failures[key] = failures + 1
         else:
@@ -243,8 +248,7 @@ class Loop:
 
     def _count(self, key: ObjectKey, item: ExternalSecret | SecretStore, outcome: Outcome) -> None:
         if outcome.ready is not None:
-            self._metrics.labelled(*key, item.metadata.labels)
-            self._metrics.condition(*key, "Ready", outcome.ready)
+            self._show(key, item, outcome.ready, outcome.reason)
         if isinstance(item, ExternalSecret) and outcome.result == "success" and outcome.refreshed is not None:
             self._metrics.succeeded(key.namespace, key.name, at=outcome.refreshed.timestamp())
             created = item.metadata.creation_timestamp
@@ -256,6 +260,24 @@ class Loop:
             _log.info(
                 "in step", object=str(key), reason=outcome.reason, changed=[note.reason for note in outcome.notes]
             )
+
+    def _recall(self, key: ObjectKey, item: ExternalSecret | SecretStore) -> None:
+        """Show what the status says of an object that nothing was found out about: after a restart, of most."""
+        ready = next((each for each in item.status.conditions if each.type == "Ready"), None)
+        if ready is None or self._world.uid(key) != item.metadata.uid:
+            return
+        self._show(key, item, ready.status, ready.reason or "")
+        if isinstance(item, ExternalSecret) and item.status.refresh_time is not None:
+            refreshed = item.status.refresh_time.timestamp()
+            self._metrics.succeeded(key.namespace, key.name, at=refreshed, recalled=True)
+
+    def _show(self, key: ObjectKey, item: ExternalSecret | SecretStore, ready: str, reason: str) -> None:
+        self._metrics.labelled(*key, item.metadata.labels)
+        self._metrics.condition(*key, "Ready", ready)
+        if isinstance(item, ExternalSecret):
+            self._metrics.refreshed_every(key.namespace, key.name, schedule.steady_interval(item))
+            missing = self._external_secrets.lacks_target(item, reason)
+            self._metrics.target_missing(key.namespace, key.name, now=missing)
 
     def _schedule(self, key: ObjectKey, outcome: Outcome) -> None:
         if outcome.delay is None:

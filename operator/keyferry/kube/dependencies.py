@@ -67,6 +67,17 @@ class Dependencies:
             # It changed between our read and this call.
             self._wake(dependent)
 
+    async def look_for(self, dependent: ObjectKey, secret: ObjectKey) -> None:
+        """Find out whether a Secret is there, and look out for it from now on; nothing where ``dependent`` does so.
+
+        Raises what reading it raises.
+        """
+        if secret in self.of(dependent):
+            return
+        since = self.expect(dependent, secret)
+        found = await self._kube.get(SECRETS, secret.namespace, secret.name)
+        self.depend(dependent, secret, found["metadata"]["resourceVersion"] if found else "", since)
+
     def is_absent(self, key: ObjectKey) -> bool:
         """Whether the object was looked for and not found, and has not come since."""
         return self._versions.get(key) == ""

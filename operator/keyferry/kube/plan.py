@@ -20,8 +20,27 @@ ADOPT = "keyferry.io/adopt"
 """Annotation on the ExternalSecret or on the Secret: "true" lets the ExternalSecret take over foreign keys."""
 INPUTS = "keyferry.io/template-inputs"
 """Annotation on a Secret that a template with random or dated values made: the hash of what it was made from."""
-_NOT_COPIED = frozenset({"kubectl.kubernetes.io/last-applied-configuration", "argocd.argoproj.io/tracking-id", ADOPT})
+_NOT_COPIED = frozenset(
+    {
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "argocd.argoproj.io/tracking-id",
+        "argocd.argoproj.io/installation-id",
+        ADOPT,
+    }
+)
 """Annotations that tell of the ExternalSecret alone. Where ESO copied one, it is left as it is."""
+_TRACKING_LABELS = frozenset(
+    {
+        "argocd.argoproj.io/instance",
+        "helm.toolkit.fluxcd.io/name",
+        "helm.toolkit.fluxcd.io/namespace",
+        "kustomize.toolkit.fluxcd.io/name",
+        "kustomize.toolkit.fluxcd.io/namespace",
+    }
+)
+"""Labels by which Argo CD and Flux know what they have applied, and may delete. They applied no Secret."""
+_INSTANCE = "app.kubernetes.io/instance"
+"""Everybody's label, and where Argo CD tracks by labels, its default for that."""
 _GROUP = "external-secrets.io"
 _LIMIT = 1024 * 1024
 """Bytes of data that the API server lets a Secret hold."""
@@ -87,6 +106,14 @@ def plan(es: ExternalSecret, desired: Desired, existing: Mapping[str, Any] | Non
     return Plan("keep" if same else "replace", body, blocked)
 
 
+def copied_labels(es: ExternalSecret) -> dict[str, str]:
+    """Labels of an ExternalSecret without template that its Secret gets as well.
+
+    Argo CD prunes what carries its label and is not in git, unless the object has an owner.
+    """
+    return {key: value for key, value in es.metadata.labels.items() if key not in _tracking(es)}
+
+
 def creation(es: ExternalSecret, desired: Desired) -> dict[str, Any]:
     """The Secret as it is made where there is none. Raises ``BadSpec`` where it is too large."""
     _refuse_size(es, desired.data)
@@ -140,7 +167,8 @@ def _replacement(
 ) -> dict[str, Any]:
     metadata = dict(existing["metadata"])
     labels = dict(metadata.get("labels") or {})
-    for key in _managed(existing, manager, "f:metadata", "f:labels"):
+    left_by_eso = _tracking(es) if es.spec.target.template is None else frozenset()
+    for key in _managed(existing, manager, "f:metadata", "f:labels") - left_by_eso:
         labels.pop(key, None)
     metadata["labels"] = _labels(es, desired, labels)
     annotations = dict(metadata.get("annotations") or {})
@@ -161,6 +189,10 @@ def _replacement(
     if es.spec.target.immutable:
         body["immutable"] = True
     return body
+
+
+def _tracking(es: ExternalSecret) -> frozenset[str]:
+    return _TRACKING_LABELS if es.spec.target.creation_policy == "Owner" else _TRACKING_LABELS | {_INSTANCE}
 
 
 def _annotations(desired: Desired) -> dict[str, str]:

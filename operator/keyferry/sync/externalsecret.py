@@ -25,20 +25,23 @@ FINALIZER = "externalsecrets.external-secrets.io/externalsecret-cleanup"
 """ESO's finalizer. Keyferry sets none; of objects taken over it does what the finalizer asks for, and takes it off."""
 _FAILED = "SecretSyncedError"
 _MISSING = "SecretMissing"
+_DELETED = "SecretDeleted"
 _WRITES_NOTHING = "None"
 _PATIENCE = 5.0
-"""Seconds that a new store has to be checked before its ExternalSecrets complain."""
-_SOON = 2.0
-"""Seconds until an object looks again for what a slow store is still being asked for."""
+"""Seconds that a new store has to come and to be checked before its ExternalSecrets complain."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refreshed:
-    """The last refresh in this process's life: of which object, when, and from which generation of its stores."""
+    """The last refresh in this process's life: of which object, when, and from which generation of its stores.
+
+    ``periodic``: it came by the interval, and the following one is not the first that does.
+    """
 
     uid: str
     moment: dt.datetime
     stores: tuple[tuple[str, int], ...]
+    periodic: bool
 
 
 class ExternalSecrets:
@@ -67,9 +70,9 @@ class ExternalSecrets:
         self._refreshed: dict[ObjectKey, _Refreshed] = {}
         self._asked: dict[ObjectKey, float] = {}
 
-    def ask(self, key: ObjectKey) -> None:
-        """The object was created or edited just now: what it gets has to be read after this."""
-        self._asked[key] = asyncio.get_running_loop().time()
+    def ask(self, key: ObjectKey, moment: float) -> None:
+        """The object was created or edited by this moment of the loop's clock: what it gets has to be read later."""
+        self._asked[key] = moment
 
     def serves(self, es: ExternalSecret) -> bool:
         """Whether the object is this process's to serve; others stay untouched."""
@@ -82,6 +85,8 @@ class ExternalSecrets:
         if not self.serves(es):
             return Outcome.skipped()
         try:
+            if _tells(es, _MISSING):
+                await self._dependencies.look_for(key, _target(es))
             due = self._due(key, es)
         except KeyferryError as error:
             return _failure(es, error, failures)
@@ -93,12 +98,13 @@ class ExternalSecrets:
         try:
             now = asyncio.get_running_loop().time()
             after = schedule.read_after(es, due.cause, asked=self._asked.get(key, now), now=now)
-            outcome = await self._refresh(key, es, after)
+            outcome = await self._refresh(key, es, after, due.cause)
         except GatherFailed as failed:
             if isinstance(failed.error, Pending):
-                return Outcome("skipped", delay=_SOON, retry=True)
-            if isinstance(failed.error, NotReady) and failed.error.pending and not failures:
-                # Applied together with its store, which is about to be checked and will wake it.
+                return Outcome("skipped", delay=schedule.look_again(es, failed.error.retry_after), retry=True)
+            early = not es.status.conditions and self._gate.misses_a_store(es)
+            if isinstance(failed.error, NotReady) and (failed.error.pending or early) and not failures:
+                # Applied together with its store, which is about to come or to be checked, and will wake it.
                 return Outcome("error", delay=_PATIENCE, retry=True)
             return _failure(
                 es,
@@ -115,6 +121,13 @@ class ExternalSecrets:
     def failed(self, es: ExternalSecret, error: KeyferryError, failures: int) -> Outcome:
         """What is told of an object that could not be synced at all."""
         return _failure(es, error, failures) if self.serves(es) else Outcome.skipped()
+
+    def lacks_target(self, es: ExternalSecret, reason: str) -> bool:
+        """Whether the Secret that the object asks for is not there; ``reason`` is that of its condition."""
+        asks = es.makes_secret and es.spec.target.creation_policy != _WRITES_NOTHING and reason != _DELETED
+        # What is known of an object that cannot be read does not tell its target.
+        readable = bool(es.spec.data or es.spec.data_from)
+        return asks and readable and self._managed.get(es.metadata.namespace, es.target_name) is None
 
     def forget(self, key: ObjectKey) -> None:
         """The object is gone."""
@@ -143,7 +156,8 @@ class ExternalSecrets:
             if refreshes and last.stores != self._generations(es):
                 # Another address or path may mean other values: do not wait for the interval.
                 return schedule.Due("changed")
-        return schedule.due(es, intact=self._is_intact(es), refreshed=refreshed, now=self._now())
+        first = last is None or not last.periodic
+        return schedule.due(es, intact=self._is_intact(es), refreshed=refreshed, now=self._now(), first=first)
 
     def _is_intact(self, es: ExternalSecret) -> bool:
         if es.spec.target.creation_policy in {"Orphan", _WRITES_NOTHING}:
@@ -151,9 +165,9 @@ class ExternalSecrets:
         seen = self._managed.get(es.metadata.namespace, es.target_name)
         if seen is not None:
             return seen.intact
-        # Under Merge a target that is not there is nothing to repair, once it was told; its coming wakes the object.
-        told = any(each.reason == _MISSING for each in es.status.conditions)
-        return es.spec.target.creation_policy == "Merge" and told and self._dependencies.is_absent(_target(es))
+        # What was deleted as its policy says is nothing to repair, nor is what Merge waits for: its coming wakes us.
+        absent = _tells(es, _MISSING) and es.spec.target.creation_policy == "Merge"
+        return _tells(es, _DELETED) or (absent and self._dependencies.is_absent(_target(es)))
 
     def _generations(self, es: ExternalSecret) -> tuple[tuple[str, int], ...]:
         found = []
@@ -164,7 +178,7 @@ class ExternalSecrets:
                 found.append((store.metadata.uid, store.metadata.generation))
         return tuple(found)
 
-    async def _refresh(self, key: ObjectKey, es: ExternalSecret, after: float) -> Outcome:
+    async def _refresh(self, key: ObjectKey, es: ExternalSecret, after: float, cause: schedule.Cause) -> Outcome:
         started, began = self._now(), asyncio.get_running_loop().time()
         if self._cluster.is_terminating(es.metadata.namespace):
             raise NotReady(
@@ -187,8 +201,8 @@ class ExternalSecrets:
             *(Note("Warning", "KeysCollide", text, lasting=True) for text in gathered.collisions),
         )
         outcome = await self._bring_about(key, es, gathered)
-        self._refreshed[key] = _Refreshed(es.metadata.uid, read, generations)
-        following = schedule.next_refresh(es)
+        self._refreshed[key] = _Refreshed(es.metadata.uid, read, generations, cause == "due")
+        following = schedule.next_refresh(es, first=cause != "due")
         delay = None if following is None else following - age
         return outcome.refreshed_at(read, schedule.version_of(es), delay=delay, notes=notes)
 
@@ -243,7 +257,7 @@ class ExternalSecrets:
         return Outcome(
             "success",
             ready="True",
-            reason="SecretDeleted",
+            reason=_DELETED,
             message=message,
             notes=(Note("Normal", "Deleted", message),) if deleted else (),
         )
@@ -287,6 +301,10 @@ def _absence(place: str) -> Note:
 
 def _has_synced(es: ExternalSecret) -> bool:
     return bool(es.status.synced_resource_version)
+
+
+def _tells(es: ExternalSecret, reason: str) -> bool:
+    return any(each.reason == reason for each in es.status.conditions)
 
 
 def _is_failing(es: ExternalSecret) -> bool:

@@ -43,6 +43,11 @@ class Gate:
         found = (self._find(ref, es.metadata.namespace) for ref in references(es))
         return all(store is None or self.serves(store) for store in found)
 
+    def misses_a_store(self, es: ExternalSecret) -> bool:
+        """Whether a store that the object refers to is not there, and may come."""
+        kinds = {"SecretStore", "ClusterSecretStore"} if self.cluster_stores else {"SecretStore"}
+        return any(self._find(ref, es.metadata.namespace) is None for ref in references(es) if ref.kind in kinds)
+
     def serves(self, store: SecretStore) -> bool:
         """Whether the store is of this process's class."""
         return store.spec.controller in {"", self.controller_class}

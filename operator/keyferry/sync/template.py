@@ -17,7 +17,7 @@ from keyferry.api.target import Template
 from keyferry.errors import BadSpec
 from keyferry.kube.client import BY_KIND, METADATA, Kube, ObjectKey
 from keyferry.kube.dependencies import Dependencies
-from keyferry.kube.plan import Desired
+from keyferry.kube.plan import Desired, copied_labels
 from keyferry.kube.target import Order
 from keyferry.shape import rewrite
 from keyferry.shape import template as stage
@@ -130,7 +130,7 @@ def desired(template: Template, made: stage.Made, inputs: str) -> Desired:
 
 def copied(es: ExternalSecret, data: Mapping[str, bytes]) -> Desired:
     """The Secret without a template: the data as read, with the labels and annotations of the ExternalSecret."""
-    return Desired(data=data, labels=es.metadata.labels, annotations=es.metadata.annotations)
+    return Desired(data=data, labels=copied_labels(es), annotations=es.metadata.annotations)
 
 
 def data_of(source: Mapping[str, Any]) -> dict[str, bytes]:

@@ -8,12 +8,14 @@ is which series objects of its kind have.
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, ProcessCollector
 
+from keyferry.errors import KeyferryError
 from keyferry.telemetry.catalogue import CATALOGUE, EXTENDED, EXTENDED_LABELS, KINDS, Described
 from keyferry.telemetry.exposition import Family, render_registry
 
@@ -81,10 +83,28 @@ class Metrics:
                 each,
             )
 
-    def succeeded(self, namespace: str, name: str, *, at: float) -> None:
-        """The ExternalSecret and its Secret are in step, as of ``at`` (Unix time)."""
+    def succeeded(self, namespace: str, name: str, *, at: float, recalled: bool = False) -> None:
+        """The ExternalSecret and its Secret are in step, as of ``at`` (Unix time).
+
+        ``recalled`` from its status, which may be older than what this process has seen.
+        """
+        metric, of = "keyferry_last_success_timestamp_seconds", _Object("ExternalSecret", namespace, name)
+        if not (recalled and self.value(metric, name=name, namespace=namespace)):
+            self._set(metric, of, at)
+
+    def refreshed_every(self, namespace: str, name: str, seconds: float | None) -> None:
+        """The ExternalSecret is refreshed so often; None where nothing follows from its last refresh being old."""
         of = _Object("ExternalSecret", namespace, name)
-        self._set("keyferry_last_success_timestamp_seconds", of, at)
+        self._set_or_drop("keyferry_refresh_interval_seconds", of, seconds or None)
+
+    def target_missing(self, namespace: str, name: str, *, now: bool) -> None:
+        """Whether the Secret that the ExternalSecret asks for is not there."""
+        of = _Object("ExternalSecret", namespace, name)
+        self._set_or_drop("keyferry_target_missing", of, 1 if now else None)
+
+    def failed(self, kind: str, error: KeyferryError | None) -> None:
+        """A reconcile ended in this error, or in none that is worth telling yet."""
+        self._families["keyferry_sync_errors_total"].add((kind.lower(), _word(error)))
 
     def skipped(self, kind: str, namespace: str, name: str, reason: str | None) -> None:
         """The object is left alone for ``reason`` ("controller-class"), or no longer (None)."""
@@ -144,7 +164,7 @@ class Metrics:
         self.provider_call(provider, call, "success")
 
     def store_call(self, kind: str, namespace: str, name: str, result: str) -> None:
-        """One call to a store; ``result`` is "success" or the name of the error ("denied", "busy")."""
+        """One document or listing was asked of a store; ``result`` is "success" or "error"."""
         self._add("keyferry_provider_calls_total", _Object(kind, namespace, name), 1, result)
 
     def read_saved(self, kind: str, namespace: str, name: str, how: str, count: int = 1) -> None:
@@ -154,6 +174,11 @@ class Metrics:
     def store_resting(self, kind: str, namespace: str, name: str, *, now: bool) -> None:
         """Whether the store is left alone for a while, because it asked for that or did not answer."""
         self._set("keyferry_store_resting", _Object(kind, namespace, name), 1 if now else 0)
+
+    def credential_expires(self, kind: str, namespace: str, name: str, caller: str, at: float | None) -> None:
+        """When the store's credential ends (Unix time); None where it does not, or gets a new life by itself."""
+        of = _Object(kind, namespace, name)
+        self._set_or_drop("keyferry_store_credential_expiry_timestamp_seconds", of, at, caller)
 
     # -- the queue and its workers; ``queue`` is the name of a queue, as a rule the kind in lower case
 
@@ -271,6 +296,21 @@ class Metrics:
         family, series = self._series_of(metric, of, *more)
         family.set(series, value)
 
+    def _set_or_drop(self, metric: str, of: _Object, value: float | None, *more: str) -> None:
+        if value is not None:
+            self._set(metric, of, value, *more)
+            return
+        family, series = self._series_of(metric, of, *more)
+        family.drop(series)
+
     def _add(self, metric: str, of: _Object, amount: float, *more: str) -> None:
         family, series = self._series_of(metric, of, *more)
         family.add(series, amount)
+
+
+def _word(error: KeyferryError | None) -> str:
+    """The kind of error as a label: "not-there". Of a kind of its own, it is the nearest of ``keyferry.errors``."""
+    if error is None:
+        return "pending"
+    known = next(each for each in type(error).__mro__ if each.__module__ == KeyferryError.__module__)
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", known.__name__).lower()

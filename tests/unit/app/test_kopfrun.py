@@ -139,6 +139,19 @@ async def test_objects_that_exist_and_objects_that_come_are_told_and_the_list_is
         assert api.requests.writes(user_agent="keyferry") == []
 
 
+async def test_it_runs_as_a_user_that_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    async with sandbox(tmp_path) as (_, http, endpoint):
+        await http.request("POST", CRDS, body=CRD)
+        await create_widget(http, "one")
+        async with running(endpoint) as run:
+            await eventually(lambda: run.saw(None, "one"), "the object was told")
+            assert run.restarts("KeyError", "none") == 0
+
+
 async def test_a_crd_that_is_missing_at_start_is_waited_for(tmp_path: Path) -> None:
     async with sandbox(tmp_path) as (_, http, endpoint), running(endpoint) as run:
         await asyncio.sleep(0)
