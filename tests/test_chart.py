@@ -1,48 +1,40 @@
-"""The chart, rendered by Helm's own engine. Rights are compared with what the operator asks of the API server."""
+"""The chart, rendered by Helm's own engine: what a release consists of, and what the operator is told."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import helm_python as helm
 import pytest
 import yaml
 
-from keyferry.app import flags
+from keyferry.app import crds, flags
 from keyferry.settings import Settings
-from tests.support.chart import CHART, container, rendered
+from tests.support import pages
+from tests.support.chart import CHART, CI, container, notes, of_file, rendered, texts
 
-SCOPED = {"scopedNamespace": "team-a, team-b", "scopedRBAC": True}
-EVERYTHING: dict[str, Any] = {
-    "replicaCount": 2,
-    "leaderElect": True,
-    "leaderElectionID": "my-lease",
-    "leaderElectionLeaseDuration": "30s",
-    "image": {"repository": "registry.example/keyferry", "digest": "sha256:" + "0" * 64},
-    "commonLabels": {"team": "platform"},
-    "controllerClass": "blue: green",
-    "concurrent": 8,
-    "storeRequeueInterval": "1m30s",
-    "extendedMetricLabels": True,
-    "processClusterStore": False,
-    "extraArgs": {"provider-timeout": "10s", "enable-flood-gate": False},
-    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
-    "metrics": {"service": {"enabled": True}},
-    "podDisruptionBudget": {"enabled": True},
-    "resources": {"limits": {"memory": "256Mi"}},
-    "tolerations": [{"operator": "Exists"}],
-}
+EVERYTHING = of_file(CHART / "ci" / "everything-values.yaml")
+TWO = of_file(CHART / "ci" / "two-replicas-values.yaml")
+MONITORING = of_file(CHART / "ci" / "monitoring-values.yaml")
+
+Json = dict[str, Any]
 
 
-def only(found: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
+def only(found: list[Json], kind: str, name: str = "") -> Json:
     """The object of a kind, and of a name where one is given."""
     (match,) = [each for each in found if each["kind"] == kind and name in {"", each["metadata"]["name"]}]
     return match
 
 
-def settings_of(found: list[dict[str, Any]]) -> Settings:
+def pod_of(found: list[Json]) -> Json:
+    """The pod's spec."""
+    spec: Json = only(found, "Deployment")["spec"]["template"]["spec"]
+    return spec
+
+
+def settings_of(found: list[Json]) -> Settings:
     """The settings that the operator gets from the Deployment's arguments."""
     command, *arguments = container(found)["args"]
     assert command == "run"
@@ -51,46 +43,15 @@ def settings_of(found: list[dict[str, Any]]) -> Settings:
     return parsed.settings
 
 
-def rights(rules: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """``verb resource`` pairs that rules grant."""
-    for rule in rules:
-        for verb in rule["verbs"]:
-            yield from ((verb, resource) for resource in rule["resources"])
-
-
-@pytest.mark.parametrize("values", [{}, SCOPED, EVERYTHING], ids=["default", "scoped", "everything"])
-def test_helm_finds_no_fault_with_the_chart(values: dict[str, Any]) -> None:
+def lint(values: Json) -> list[str]:
+    """What Helm finds wrong, warnings included."""
     found = helm.lint(str(CHART), values, strict=True)
-    assert found["errors"] == []
-    assert [message for message in found["messages"] if message["severity"] > 1] == []
+    return [*found["errors"], *(each["error"] for each in found["messages"] if each["severity"] > 1)]
 
 
-def test_every_value_of_the_chart_is_known_to_its_schema_and_used() -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
-    values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
-    # "global" is what parent charts hand down.
-    assert set(schema["properties"]) - {"global"} == set(values)
-    templates = "".join(path.read_text("utf-8") for path in (CHART / "templates").iterdir())
-    assert [name for name in values if f".Values.{name}" not in templates] == []
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"replicaCout": 2},
-        {"rbac": {"creat": True}},
-        {"log": {"level": "chatty"}},
-        {"image": {"digest": "latest"}},
-        {"storeRequeueInterval": "5 minutes"},
-        {"scopedRBAC": True},
-        {"replicaCount": 2},
-        {"webhook": {"create": True}},
-    ],
-    ids=lambda values: next(iter(values)),
-)
-def test_values_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(helm.HelmError):
-        rendered(values)
+@pytest.mark.parametrize("path", CI, ids=lambda path: path.name)
+def test_helm_finds_no_fault_with_the_chart(path: Path) -> None:
+    assert lint(of_file(path)) == []
 
 
 def test_the_default_release_runs_with_the_operators_own_defaults() -> None:
@@ -104,18 +65,44 @@ def test_values_arrive_as_settings_of_the_operator() -> None:
     assert settings.work.store_requeue_interval == 90
     assert settings.work.provider_timeout == 10
     assert not settings.work.flood_gate
-    assert settings.election.enabled
-    assert settings.election.id == "my-lease"
-    assert settings.election.lease_duration == 30
+    assert settings.work.adopt_foreign_secrets
     assert settings.servers.extended_metric_labels
+    assert str(settings.servers.live) == "0.0.0.0:8084"
     assert not settings.reconcilers.cluster_store
-    assert settings_of(rendered(SCOPED)).scope.namespaces == ("team-a", "team-b")
+    assert not settings.reconcilers.secret_store
+    election = settings_of(rendered(TWO)).election
+    assert (election.enabled, election.id) == (True, "keyferry-blue")
+    assert (election.lease_duration, election.renew_deadline, election.retry_period) == (30, 20, 3)
+
+
+@pytest.mark.parametrize("scope", ["team-a, shop", ["team-a", "shop"]], ids=["as ESO writes it", "as a list"])
+def test_chosen_namespaces_are_those_that_are_served(scope: Any) -> None:
+    found = rendered({"scopedNamespace": scope})
+    assert settings_of(found).scope.namespaces == ("team-a", "shop")
+    assert {each["metadata"]["namespace"] for each in found if each["kind"] == "Role"} == {"team-a", "shop"}
+
+
+def test_rights_in_a_scope_that_nobody_named_are_those_of_the_releases_own_namespace() -> None:
+    found = rendered({"scopedRBAC": True}, namespace="payments")
+    assert settings_of(found).scope.namespaces == ("payments",)
+    assert only(found, "Role")["metadata"]["namespace"] == "payments"
+
+
+def test_several_replicas_elect_one_without_being_told() -> None:
+    found = rendered({"replicaCount": 2})
+    assert settings_of(found).election.enabled
+    assert only(found, "Deployment")["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert "leader election is on" in notes({"replicaCount": 2})
+
+
+def test_one_replica_without_election_never_runs_twice() -> None:
+    assert only(rendered({}), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
 
 
 def test_the_pod_meets_the_restricted_security_standard() -> None:
-    pod = only(rendered({}), "Deployment")["spec"]["template"]["spec"]
+    pod = pod_of(rendered({}))
     assert not pod["hostNetwork"]
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert "volumes" not in pod
     assert container(rendered({}))["securityContext"] == {
         "allowPrivilegeEscalation": False,
@@ -124,75 +111,151 @@ def test_the_pod_meets_the_restricted_security_standard() -> None:
         "runAsNonRoot": True,
         "runAsUser": 65532,
         "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
-def test_the_probes_ask_the_server_that_the_flags_start() -> None:
-    found = rendered({})
+def test_the_user_of_the_pod_is_that_of_the_image() -> None:
+    context = container(rendered({}))["securityContext"]
+    image = (pages.ROOT / "Dockerfile").read_text("utf-8")
+    assert f"USER {context['runAsUser']}:{context['runAsGroup']}" in image
+
+
+def test_openshift_chooses_the_user_where_it_is_told_to() -> None:
+    forced = {"global": {"compatibility": {"openshift": {"adaptSecurityContext": "force"}}}}
+    context = container(rendered(forced))["securityContext"]
+    assert context["runAsNonRoot"]
+    assert not {"runAsUser", "runAsGroup", "fsGroup", "enabled"} & set(context)
+
+
+def test_a_context_that_is_switched_off_is_left_out() -> None:
+    found = rendered({"podSecurityContext": {"enabled": False}, "securityContext": {"enabled": False}})
+    assert "securityContext" not in pod_of(found)
+    assert "securityContext" not in container(found)
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["default", "everything"])
+def test_the_probes_ask_the_server_that_the_flags_start(values: Json) -> None:
+    found = rendered(values)
     ports = {port["name"]: port["containerPort"] for port in container(found)["ports"]}
     servers = settings_of(found).servers
     assert servers.live is not None
     assert servers.metrics is not None
     assert ports == {"live": servers.live.port, "metrics": servers.metrics.port}
-    assert container(found)["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "live"}
-    assert container(found)["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "live"}
+    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        asked = container(found)[probe]["httpGet"]
+        assert asked["path"] == path
+        assert ports.get(asked["port"], asked["port"]) == servers.live.port
+
+
+def test_a_start_has_two_minutes_before_the_liveness_probe_counts() -> None:
+    probe = container(rendered({}))["startupProbe"]
+    assert probe["failureThreshold"] * probe["periodSeconds"] == 120
+    assert probe["httpGet"] == container(rendered({}))["livenessProbe"]["httpGet"]
+
+
+def test_probes_can_be_switched_off() -> None:
+    found = container(rendered({"livenessProbe": {"enabled": False}, "readinessProbe": {"enabled": False}}))
+    assert not {"livenessProbe", "readinessProbe", "startupProbe"} & set(found)
 
 
 def test_the_pod_has_longer_to_end_than_the_operator_takes() -> None:
-    pod = only(rendered({}), "Deployment")["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] > Settings().work.shutdown_grace
+    assert pod_of(rendered({}))["terminationGracePeriodSeconds"] > Settings().work.shutdown_grace
 
 
-def test_a_scoped_release_has_no_rights_outside_its_namespaces() -> None:
-    found = rendered(SCOPED)
-    assert {each["kind"] for each in found} == {"Deployment", "Role", "RoleBinding", "ServiceAccount"}
-    assert sorted(each["metadata"]["namespace"] for each in found if each["kind"] == "Role") == ["team-a", "team-b"]
-    for role in (each for each in found if each["kind"] == "Role"):
-        assert not {"clustersecretstores", "namespaces", "customresourcedefinitions"} & {
-            resource for _, resource in rights(role["rules"])
-        }
-    for binding in (each for each in found if each["kind"] == "RoleBinding"):
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "kf-keyferry", "namespace": "system"}]
+def test_nothing_but_scrapes_and_probes_gets_in_and_everything_gets_out() -> None:
+    found = rendered({"metrics": {"listen": {"port": 9000}}})
+    spec = only(found, "NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress"]
+    (rule,) = spec["ingress"]
+    assert {port["port"] for port in rule["ports"]} == {9000, 8082}
+    assert spec["podSelector"]["matchLabels"].items() <= labels_of(found).items()
 
 
-def test_a_cluster_wide_release_has_what_a_scoped_one_has_and_the_clusters_own_kinds() -> None:
-    whole = set(rights(only(rendered({}), "ClusterRole", "kf-keyferry")["rules"]))
-    scoped = set(rights(next(each for each in rendered(SCOPED) if each["kind"] == "Role")["rules"]))
-    assert scoped < whole
-    assert {resource for _, resource in whole - scoped} == {
-        "clustersecretstores",
-        "clustersecretstores/status",
-        "namespaces",
-        "customresourcedefinitions",
-    }
+def test_rules_for_what_goes_out_are_enforced_where_there_are_any() -> None:
+    spec = only(rendered(EVERYTHING), "NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["egress"] == EVERYTHING["networkPolicy"]["egress"]
+    assert spec["ingress"] == EVERYTHING["networkPolicy"]["ingress"]
 
 
-def test_no_rule_of_the_chart_grants_more_than_it_names() -> None:
-    for found in (rendered({}), rendered(SCOPED), rendered(EVERYTHING)):
-        for role in (each for each in found if each["kind"] in {"Role", "ClusterRole"}):
-            for verb, resource in rights(role["rules"]):
-                assert "*" not in verb + resource
-                assert verb not in {"escalate", "bind", "impersonate"}
+def labels_of(found: list[Json]) -> dict[str, str]:
+    """Labels of the pods."""
+    labels: dict[str, str] = only(found, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    return labels
 
 
-def test_tokens_of_other_service_accounts_can_be_forbidden() -> None:
-    found = rendered({"rbac": {"serviceAccountTokenCreate": False}})
-    assert ("create", "serviceaccounts/token") not in set(rights(only(found, "ClusterRole", "kf-keyferry")["rules"]))
+def test_services_budgets_and_spreads_reach_the_pods_of_the_release() -> None:
+    found = rendered({**MONITORING, **TWO})
+    labels = labels_of(found)
+    service = only(found, "Service")["spec"]
+    assert service["selector"].items() <= labels.items()
+    assert service["ports"] == [{"name": "metrics", "port": 9091, "targetPort": "metrics"}]
+    budget = only(found, "PodDisruptionBudget")["spec"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    assert budget["maxUnavailable"] == 1
+    assert "minAvailable" not in budget
+    (spread,) = pod_of(found)["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
 
 
-def test_an_election_may_use_its_own_lease_and_no_other() -> None:
-    rules = only(rendered(EVERYTHING), "Role", "kf-keyferry-leader-election")["rules"]
-    named = [rule for rule in rules if set(rule["verbs"]) - {"create"}]
-    assert [rule["resourceNames"] for rule in named] == [["my-lease"]]
-
-
-def test_the_service_reaches_the_pods_of_the_release() -> None:
-    found = rendered(EVERYTHING)
-    labels = only(found, "Deployment")["spec"]["template"]["metadata"]["labels"]
+def test_a_service_monitor_finds_the_service_of_the_release() -> None:
+    found = rendered(MONITORING)
+    spec = only(found, "ServiceMonitor")["spec"]
     service = only(found, "Service")
-    assert service["spec"]["selector"].items() <= labels.items()
-    assert service["spec"]["ports"] == [{"name": "metrics", "port": 8080, "targetPort": "metrics"}]
-    assert only(found, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert spec["namespaceSelector"] == {"matchNames": [service["metadata"]["namespace"]]}
+    assert [each["port"] for each in spec["endpoints"]] == [each["name"] for each in service["spec"]["ports"]]
+
+
+def test_every_file_of_rules_becomes_a_rule_that_links_to_where_the_docs_are() -> None:
+    made = [each["spec"] for each in rendered(MONITORING) if each["kind"] == "PrometheusRule"]
+    files = [of_file(path) for path in sorted((CHART / "rules").glob("*.yaml"))]
+    default, given = "https://keyferry.example.com/", f"{MONITORING['prometheusRule']['docsURL']}/"
+    assert default in str(files)
+    assert sorted(map(str, made)) == sorted(str(each).replace(default, given) for each in files)
+
+
+def test_every_dashboard_becomes_a_config_map_as_it_stands() -> None:
+    made = {
+        name: json.loads(text)
+        for each in rendered(MONITORING)
+        if each["kind"] == "ConfigMap"
+        for name, text in each["data"].items()
+        if each["metadata"]["labels"]["dashboards"] == "yes"
+    }
+    files = {path.name: json.loads(path.read_text("utf-8")) for path in (CHART / "dashboards").glob("*.json")}
+    assert files
+    assert made == files
+
+
+def test_monitoring_is_left_out_where_the_cluster_does_not_know_it() -> None:
+    for enabled in ("auto", True):
+        values = {name: {"enabled": enabled} for name in ("serviceMonitor", "prometheusRule")}
+        kinds = {each["kind"] for each in rendered(values)}
+        assert not {"ServiceMonitor", "PrometheusRule", "Service"} & kinds
+    assert "left out" in notes({"serviceMonitor": {"enabled": True}})
+
+
+def test_a_cluster_that_must_know_monitoring_and_does_not_is_refused() -> None:
+    with pytest.raises(helm.HelmError, match="install the Prometheus Operator's CRDs"):
+        rendered({"prometheusRule": {"enabled": True, "renderMode": "failIfMissing"}})
+
+
+def test_the_crds_are_those_of_the_models_and_stay_when_the_release_goes() -> None:
+    found = {each["metadata"]["name"]: each for each in rendered({}, crds=True) if each["kind"].startswith("Custom")}
+    models = {each["metadata"]["name"]: each for each in map(of_file, (pages.ROOT / "crds").glob("*.yaml"))}
+    assert {name: each["spec"] for name, each in found.items()} == {name: each["spec"] for name, each in models.items()}
+    for name, each in found.items():
+        assert each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        assert models[name]["metadata"]["labels"].items() <= each["metadata"]["labels"].items()
+
+
+def test_crds_that_are_not_wanted_are_left_out() -> None:
+    found = [each for each in rendered(EVERYTHING, crds=True) if each["kind"] == "CustomResourceDefinition"]
+    assert {each["spec"]["names"]["kind"] for each in found} == {"ExternalSecret"}
+    assert {each["metadata"]["annotations"]["example.com/team"] for each in found} == {"platform"}
+    assert not texts({"installCRDs": False})["crds.yaml"].strip()
 
 
 def test_the_chart_and_the_package_have_one_version() -> None:
@@ -200,3 +263,13 @@ def test_the_chart_and_the_package_have_one_version() -> None:
 
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
     assert chart["version"] == chart["appVersion"] == importlib.metadata.version("keyferry")
+
+
+def test_what_artifact_hub_is_told_is_what_the_chart_holds() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
+    told = {name.partition("/")[2]: yaml.safe_load(text) for name, text in chart["annotations"].items()}
+    kinds = {(f"{each.plural}.{crds.GROUP}", each.name) for each in crds.KINDS}
+    assert {(each["name"], each["kind"]) for each in told["crds"]} == kinds
+    assert told["crdsExamples"] == pages.objects(pages.DOCS / "examples" / "quickstart.yaml")
+    assert [each["image"] for each in told["images"]] == [container(rendered({}))["image"]]
+    assert {each["kind"] for each in told["changes"]} <= {"added", "changed", "deprecated", "removed", "fixed"}

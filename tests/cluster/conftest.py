@@ -12,6 +12,7 @@ import pytest
 from tests.sandbox.openbao import OpenBao
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.operator import Operator
+from tests.support.rights import Account, account
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +32,21 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl.run("delete", "namespace", name, "--wait=false")
 
 
+@pytest.fixture(scope="session")
+def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """The ServiceAccount of a release for the whole cluster: with the chart's rights, and no others."""
+    namespace = f"t-{uuid.uuid4().hex[:10]}"
+    cluster.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    values = {"rbac": {"serviceAccountTokenCreate": True}}
+    with account(cluster, namespace, values, tmp_path_factory.mktemp("release")) as found:
+        yield found
+    cluster.kubectl.run("delete", "namespace", namespace, "--wait=false")
+
+
 @pytest.fixture
-def operator(cluster: Cluster) -> Iterator[Operator]:
-    """The operator, serving the whole cluster."""
-    with Operator(cluster.kubeconfig) as operator:
+def operator(release: Account) -> Iterator[Operator]:
+    """The operator, serving the whole cluster with the rights that its release gives it."""
+    with release.operator() as operator:
         yield operator
 
 

@@ -27,6 +27,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from .kubeapi.tls import Authority, kubeconfig
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
+# Who asked for what, of ServiceAccounts only: the rights of a profile are compared with it.
+_AUDIT = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    userGroups: ["system:serviceaccounts"]
+  - level: None
+"""
 
 
 def _free_ports(count: int) -> list[int]:
@@ -43,9 +53,11 @@ def _free_ports(count: int) -> list[int]:
 class ControlPlane:
     """`async with ControlPlane(assets) as plane` has the attributes of KubeApi."""
 
-    def __init__(self, assets: Path | str, *, controllers: bool = False) -> None:
+    def __init__(self, assets: Path | str, *, controllers: bool = False, admission: str = "") -> None:
+        """``admission``: plugins beside those that are on by default, separated by commas."""
         self.assets = Path(assets)
         self.controllers = controllers
+        self.admission = admission
         self.admin_token = secrets.token_urlsafe(24)
         self.authority = Authority()
         self.ca_pem = self.authority.pem
@@ -56,6 +68,11 @@ class ControlPlane:
     @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def audit(self) -> Path:
+        """The audit log: JSON lines, without bodies."""
+        return self.folder / "audit.log"
 
     def kubeconfig_path(self, folder: Path | str, certificate: bool = False) -> Path:
         pair = self.authority.issue("kubernetes-admin", ("system:masters",))
@@ -101,7 +118,10 @@ class ControlPlane:
             f"--service-account-key-file={self.folder / 'accounts.key'}",
             f"--service-account-signing-key-file={self.folder / 'accounts.key'}",
             "--authorization-mode=RBAC",
+            f"--audit-policy-file={self.folder / 'audit.yaml'}",
+            f"--audit-log-path={self.audit}",
             "--disable-admission-plugins=ServiceAccount",
+            f"--enable-admission-plugins={self.admission}",
             "--service-cluster-ip-range=10.0.0.0/24",
             "--allow-privileged=true",
         )
@@ -149,6 +169,7 @@ class ControlPlane:
             ("server.crt", certificate),
             ("server.key", key),
             ("accounts.key", accounts.decode()),
+            ("audit.yaml", _AUDIT),
             ("tokens.csv", f'{self.admin_token},kubernetes-admin,admin,"system:masters"\n'),
         ):
             path = self.folder / name

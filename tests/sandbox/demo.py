@@ -48,7 +48,9 @@ class Demo:
     def clean_up(self) -> None:
         """Delete what the demo made; the Secret goes with its ExternalSecret."""
         self._say("Clean up: the Secret goes with its ExternalSecret")
-        self._show("delete", "externalsecret/database", "secretstore/store", "secret/bao-token", "-n", _NAMESPACE)
+        made = ("externalsecret/database", "secretstore/store", "secret/bao-token")
+        # With KEEP=1, somebody may have deleted them.
+        self._show("delete", *made, "-n", _NAMESPACE, "--ignore-not-found")
         if self._cluster.controllers:
             eventually(lambda: self._kubectl.get("secret", "database", _NAMESPACE) is None or None)
 

@@ -15,13 +15,17 @@ from tests.support.processes import ROOT, Process
 
 @dataclass(frozen=True)
 class Cluster:
-    """An API server that has our CRDs. ``controllers``: it collects garbage and ends namespaces."""
+    """An API server that has our CRDs. ``controllers``: it collects garbage and ends namespaces.
+
+    ``audit`` is the path of its audit log; "" for the sandbox's, and for a running cluster, whose log is out of reach.
+    """
 
     kubeconfig: Path
     kubectl: Kubectl
     real: bool
     controllers: bool
     url: str
+    audit: str = ""
 
 
 @contextmanager
@@ -33,14 +37,18 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         url = kubectl.run("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
         yield _with_crds(Cluster(Path(given), kubectl, real=True, controllers=True, url=url))
         return
+    with empty_cluster(folder) as cluster:
+        yield _with_crds(cluster)
+
+
+@contextmanager
+def empty_cluster(folder: Path, *words: str) -> Iterator[Cluster]:
+    """A cluster of its own without CRDs, a real one where ``KUBEBUILDER_ASSETS`` is set; ``words`` start it."""
     kubeconfig = folder / "kubeconfig"
-    with Process("tests.sandbox", "--kubeconfig", str(kubeconfig)) as server:
+    with Process("tests.sandbox", "--kubeconfig", str(kubeconfig), *words) as server:
         told = server.wait_for(lambda line: "kubeconfig" in line)
-        yield _with_crds(
-            Cluster(
-                kubeconfig, Kubectl(kubeconfig), real=told["real"], controllers=told["controllers"], url=told["url"]
-            )
-        )
+        known = {name: told[name] for name in ("real", "controllers", "url", "audit")}
+        yield Cluster(kubeconfig, Kubectl(kubeconfig), **known)
 
 
 def _with_crds(cluster: Cluster) -> Cluster:
