@@ -8,6 +8,10 @@ KEEP ?=
 export KEEP
 # `make bench ARGS="--scenario cold --objects 5000"` measures that.
 ARGS ?=
+# `make image IMAGE=registry.example.com/keyferry:0.1.0` builds under that name; CLUSTER names the one of kind.
+IMAGE ?=
+CLUSTER ?= keyferry
+export IMAGE CLUSTER
 
 # Relative on purpose: the path of the checkout may hold spaces.
 VENV := .venv
@@ -20,14 +24,14 @@ export PYTHONUTF8 := 1
 export PIP_REQUIRE_VIRTUALENV := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster bench lint format crds docs lock venv clean
+.PHONY: help demo test test-cluster bench lint format crds docs site lock image sbom pin-image kind-up kind-demo kind-down venv clean
 
 help: ## Explain every command
 	@echo "Keyferry: commands for people who work on it"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo
-	@echo "Variables: PYTHON=python3.12  JOBS=4  KEEP=1  ARGS=--help"
+	@echo "Variables: PYTHON=python3.12  JOBS=4  KEEP=1  ARGS=--help  IMAGE=NAME:TAG  CLUSTER=NAME"
 
 demo: venv ## Show Keyferry at work on this machine, without a cluster; KEEP=1 leaves it running
 	@$(RUN) -m tests.sandbox.demo
@@ -53,7 +57,7 @@ lint: venv ## Check style, types, floors, generated files and look for secrets
 	$(RUN) -m mypy operator/keyferry tests
 	$(VENV)/bin/lint-imports
 	$(RUN) -m keyferry crds --out crds --check
-	$(RUN) -m keyferry crds --out charts/keyferry/crds --check
+	$(RUN) -m keyferry crds --out charts/keyferry/files/crds --check
 	@git ls-files -z --cached --others --exclude-standard \
 	  | xargs -0 $(VENV)/bin/detect-secrets-hook --no-verify --baseline .secrets.baseline
 
@@ -63,20 +67,44 @@ format: venv ## Format the code and mend what ruff can mend
 
 crds: venv ## Write the CRDs from the models, into crds/ and the chart
 	$(RUN) -m keyferry crds --out crds
-	$(RUN) -m keyferry crds --out charts/keyferry/crds
+	$(RUN) -m keyferry crds --out charts/keyferry/files/crds
 
 docs: venv ## Write the generated pages of docs/
 	$(RUN) -m tests.support.pages
 
+site: venv ## Build the site of docs/ into .site/html; warnings are errors
+	$(RUN) -m mkdocs build --quiet --config-file .site/mkdocs.yml
+
 lock: venv ## Choose the newest versions that pyproject.toml allows, and write .lock/
 	$(RUN) -m uv pip compile $(LOCKING) --all-extras --output-file .lock/run.txt pyproject.toml
-	$(RUN) -m uv pip compile $(LOCKING) --group build --output-file .lock/build.txt
+	$(RUN) -m uv pip compile $(LOCKING) --group build \
+	  --constraints .lock/run.txt --output-file .lock/build.txt
 	$(RUN) -m uv pip compile $(LOCKING) --all-extras --group dev \
 	  --constraints .lock/run.txt --constraints .lock/build.txt --output-file $(LOCK) pyproject.toml
 	@$(MAKE) venv
 
 LOCKING := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --no-config
+
+image: ## Build the image with Docker, as IMAGE (keyferry:VERSION)
+	@sh .image/build.sh $(IMAGE)
+
+sbom: venv ## Write what the lock puts into the image as an SBOM, dist/keyferry.cdx.json
+	@mkdir -p dist
+	$(RUN) -m cyclonedx_py requirements .lock/run.txt --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/keyferry.cdx.json
+
+pin-image: ## Write the digest that the base image has today into the Dockerfile
+	@sh .image/pin.sh
+
+kind-up: ## Make a small cluster with kind
+	@sh .kind/cluster.sh up
+
+kind-demo: ## Build the image, install the chart into that cluster and show a Secret appear
+	@sh .kind/cluster.sh demo
+
+kind-down: ## Remove that cluster
+	@sh .kind/cluster.sh down
 
 # The environment is made anew when the lock, the place or Python changed, and Keyferry is installed into it again when
 # pyproject.toml did. pip is asked for exactly what the lock says; Keyferry itself comes without dependencies, built by
@@ -101,5 +129,5 @@ venv:
 	fi
 
 clean: ## Remove everything that was made here and is not committed
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo .site/html
 	find operator tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,8 +2,10 @@
 
 - ``docs/settings.md`` from ``keyferry.settings``
 - ``docs/metrics.md`` from ``keyferry.telemetry.catalogue``
+- ``docs/messages.md`` from all of the code
 - every block of YAML behind ``<!-- example: FILE -->`` from ``docs/examples/FILE``
 - every block behind ``<!-- source: PATH -->`` from that file of the repository
+- the chart's README and the flags in its schema, see ``tests.support.chart_pages``
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ import yaml
 from keyferry.app import flags
 from keyferry.app.carried import REFUSED_WHEN_ON, WITHOUT_EFFECT
 from keyferry.settings import Kind, Settings
-from keyferry.telemetry.catalogue import CATALOGUE, EXTENDED_LABELS
+from keyferry.telemetry.catalogue import CATALOGUE, EXTENDED_LABELS, LIVES
+from tests.support import chart_pages, messages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
@@ -53,7 +56,8 @@ Served on `/metrics` of `--metrics-addr` (default `:8080`), as Prometheus' text 
 ESO and of what its dashboards take from controller-runtime; `keyferry_*` is Keyferry's own. Beside these there are the
 usual `process_*` and `python_gc_*`.
 
-No label holds a secret's key or value. The series of an object go with it.
+No label holds a secret's key or value. The series of an object go with it. Alerts, the dashboard and how many series
+there are: see [monitoring](monitoring.md).
 """
 
 
@@ -78,10 +82,18 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """The reference of all metrics."""
-    parts = [_GENERATED, _METRICS, "\n| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n"]
-    for each in CATALOGUE:
-        labels = ", ".join(f"`{label}`" for label in each.labels) + (" ¹" if each.extended else "")
-        parts.append(f"| `{each.name}` | {each.type} | {labels} | {each.help} |\n")
+    parts = [_GENERATED, _METRICS]
+    headings = {True: "\n## Those of ESO\n\n", False: "\n## Keyferry's own\n\n"}
+    columns = ("Metric", "Type", "Labels", "Unit", "Meaning", "Series", "In ESO")
+    for of_eso, group in groupby(CATALOGUE, key=lambda each: each.eso is None):
+        parts.append(f"{headings[of_eso]}| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n")
+        for each in group:
+            labels = ", ".join(f"`{label}`" for label in each.labels) + (" ¹" if each.extended else "")
+            like = "the same" if each.eso is None else f"`{each.eso}`, nearly" if each.eso else "none"
+            cells = (f"`{each.name}`", each.type, labels, each.unit, each.help, each.life, like)
+            parts.append(f"| {' | '.join(cells)} |\n")
+    parts.append("\n## When a series is there\n\n| Series | |\n|---|---|\n")
+    parts.extend(f"| {life} | {meaning} |\n" for life, meaning in LIVES.items())
     extended = ", ".join(f"`{label}`" for label in EXTENDED_LABELS)
     parts.append(f"\n¹ With `--enable-extended-metric-labels` also {extended}.\n")
     return "".join(parts)
@@ -113,7 +125,12 @@ def objects(path: Path) -> list[dict[str, Any]]:
 
 def pages() -> Mapping[Path, str]:
     """Every page of docs/ as it has to be."""
-    made = {DOCS / "settings.md": settings_page(), DOCS / "metrics.md": metrics_page()}
+    made = {
+        DOCS / "settings.md": settings_page(),
+        DOCS / "metrics.md": metrics_page(),
+        DOCS / "messages.md": _GENERATED + messages.page(),
+    }
+    made |= chart_pages.pages()
     written = (*DOCS.rglob("*.md"), ROOT / "README.md")
     return {path: with_examples(path.read_text("utf-8")) for path in written if path not in made} | made
 
