@@ -175,7 +175,7 @@ async def memory(stage: Stage) -> Figures:
 SCENARIOS: Mapping[str, Scenario] = {
     "cold": Scenario(cold, Size(objects=500, interval=3600, seconds=0), floor=True),
     "steady": Scenario(steady, Size(objects=500, interval=10, seconds=20), floor=True),
-    "shared": Scenario(shared, Size(objects=1000, interval=10, seconds=20)),
+    "shared": Scenario(shared, Size(objects=1000, interval=30, seconds=60)),
     "entries": Scenario(entries, Size(objects=50, interval=3600, seconds=0)),
     "restart": Scenario(restart, Size(objects=500, interval=3600, seconds=5)),
     "newcomer": Scenario(newcomer, Size(objects=500, interval=60, seconds=0), floor=True),
