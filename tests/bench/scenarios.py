@@ -126,6 +126,8 @@ async def newcomer(stage: Stage) -> Figures:
         load = _load(stage)
         await fleet.apply(load)
         await fleet.in_step()
+        # What they were created with is worked off, and their refreshes have begun.
+        await asyncio.sleep(stage.size.interval)
         window = await stage.window(fleet, contender)
         told = await _newcomers(stage, fleet, load, first=stage.size.objects)
         return told | {
