@@ -51,7 +51,9 @@ def test_a_script_is_plain_sh_and_ends_at_the_first_failure(name: str) -> None:
 
 @pytest.mark.parametrize(("command", "goal"), [("up", "kind-up"), ("demo", "kind-demo"), ("down", "kind-down")])
 def test_make_runs_the_script_for_the_cluster(command: str, goal: str) -> None:
-    told = subprocess.run(["make", "--no-print-directory", "--dry-run", goal], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    told = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", goal], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     assert told == f"sh .kind/cluster.sh {command}\n"
 
 
