@@ -152,8 +152,7 @@ class ExternalSecrets:
         refreshed = es.status.refresh_time
         if last is not None and last.uid == es.metadata.uid:
             refreshed = max(last.moment, refreshed) if refreshed and refreshed <= self._now() else last.moment
-            refreshes = es.spec.refresh_policy == "Periodic" and schedule.interval_of(es) > 0
-            if refreshes and last.stores != self._generations(es):
+            if schedule.period_of(es) is not None and last.stores != self._generations(es):
                 # Another address or path may mean other values: do not wait for the interval.
                 return schedule.Due("changed")
         first = last is None or not last.periodic

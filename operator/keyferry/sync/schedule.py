@@ -50,29 +50,26 @@ def due(es: ExternalSecret, *, intact: bool, refreshed: dt.datetime | None, now:
     ``refreshed``: when the values were last read, which may be later than ``status.refreshTime`` tells. Raises
     ``BadSpec`` for an interval that is none.
     """
-    interval = interval_of(es)
-    policy = es.spec.refresh_policy
+    period = period_of(es)
     synced, current = es.status.synced_resource_version, version_of(es)
     if not synced or refreshed is None:
         return Due("new")
-    if policy != "CreatedOnce" and synced != current:
+    if es.spec.refresh_policy != "CreatedOnce" and synced != current:
         return Due("changed")
     if not intact:
         return Due("drift")
-    if policy != "Periodic" or interval <= 0:
+    if period is None:
         return Due("none")
     if refreshed > now:
         # A clock was set back, or the status was edited: do not wait for a moment that may be far away.
         return Due("due")
-    return _periodic(es, refreshed, interval, now, first=first)
+    return _periodic(es, refreshed, period, now, first=first)
 
 
 def next_refresh(es: ExternalSecret, *, first: bool) -> float | None:
     """Seconds until the refresh that follows one done now; None where none does by itself. ``first``: see ``phase``."""
-    interval = interval_of(es)
-    if es.spec.refresh_policy != "Periodic" or interval <= 0:
-        return None
-    return interval - phase(es.metadata.uid, interval, first=first)
+    period = period_of(es)
+    return None if period is None else period - phase(es.metadata.uid, period, first=first)
 
 
 def read_after(es: ExternalSecret, cause: Cause, *, asked: float, now: float) -> float:
@@ -84,10 +81,8 @@ def read_after(es: ExternalSecret, cause: Cause, *, asked: float, now: float) ->
     """
     if cause == "drift":
         return now
-    interval = interval_of(es)
-    if es.spec.refresh_policy != "Periodic" or not interval:
-        return asked
-    return max(asked, now - interval * _FRESH)
+    period = period_of(es)
+    return asked if period is None else max(asked, now - period * _FRESH)
 
 
 def look_again(es: ExternalSecret, expected: float) -> float:
@@ -109,12 +104,18 @@ def interval_of(es: ExternalSecret) -> float:
     return max(interval, _SHORTEST) if interval else 0.0
 
 
+def period_of(es: ExternalSecret) -> float | None:
+    """Seconds between two refreshes; None where none comes by itself. Raises ``BadSpec`` as ``interval_of`` does."""
+    interval = interval_of(es)
+    return interval if es.spec.refresh_policy == "Periodic" and interval > 0 else None
+
+
 def steady_interval(es: ExternalSecret) -> float | None:
     """Seconds that lie between two refreshes of a healthy object; None where nothing can be said of every moment."""
-    if es.spec.refresh_policy != "Periodic" or es.spec.sync_windows is not None:
+    if es.spec.sync_windows is not None:
         return None
     try:
-        return interval_of(es) or None
+        return period_of(es)
     except BadSpec:
         return None
 
