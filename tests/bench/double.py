@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
-import orjson
 from aiohttp import web
+
+from tests.support.kvdouble import KvDouble, answer
 
 TOKEN = "bench-token"
 PROPERTIES = 20
@@ -41,17 +42,15 @@ class Call:
     key: str
 
 
-class Double:
+class Double(KvDouble):
     """``async with Double(seed=1, manner=Manner()) as double`` serves at ``double.url`` until it is left."""
 
     def __init__(self, *, seed: int, manner: Manner) -> None:
         """``manner``: of every mount that is told nothing else."""
+        super().__init__(TOKEN)
         self._seed = seed
         self._manner = manner
         self._manners: dict[str, Manner] = {}
-        self._version = 1
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.0)
-        self.url = ""
         self.calls: list[Call] = []
         """Every request since the start, in order."""
 
@@ -61,43 +60,25 @@ class Double:
 
     def rotate(self) -> None:
         """Every secret has a new version, with new values."""
-        self._version += 1
+        self.version += 1
 
     def reads(self, since: int = 0) -> list[Call]:
         """Requests for secrets, leaving out the first so many of ``calls``."""
         return [call for call in self.calls[since:] if call.key]
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        mount, _, rest = request.path.removeprefix("/v1/").partition("/")
-        key = rest.removeprefix("data/") if rest.startswith("data/") else ""
+    async def arrived(self, request: web.BaseRequest, mount: str, path: str, key: str) -> web.Response | None:
         self.calls.append(Call(asyncio.get_running_loop().time(), mount, key))
         manner = self._manners.get(mount, self._manner)
         await asyncio.sleep(manner.latency)
         if manner.fault == "gone" and request.transport is not None:
             request.transport.abort()
         if manner.fault == "busy":
-            return _answer(429, {"errors": ["rate limited"]}, {"Retry-After": str(manner.retry_after)})
-        if request.headers.get("X-Vault-Token") != TOKEN:
-            return _answer(403, {"errors": ["permission denied"]})
-        if mount == "auth":
-            return _answer(200, {"data": {"id": TOKEN, "type": "service", "ttl": 0, "expire_time": None}})
-        if not key:
-            return _answer(404, {"errors": []})
-        return _answer(200, {"data": {"data": self._values(key), "metadata": {"version": self._version}}})
+            return answer(429, {"errors": ["rate limited"]}, {"Retry-After": str(manner.retry_after)})
+        return None
 
-    def _values(self, key: str) -> dict[str, str]:
-        text = f"{self._seed}:{key}:{self._version}:"
+    def properties(self, key: str) -> Mapping[str, str]:
+        text = f"{self._seed}:{key}:{self.version}:"
         return {f"p{number}": hashlib.sha256(f"{text}{number}".encode()).hexdigest() for number in range(PROPERTIES)}
-
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
 
 
 def busiest(calls: Collection[Call], window: float) -> int:
@@ -109,7 +90,3 @@ def busiest(calls: Collection[Call], window: float) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
-
-
-def _answer(status: int, body: object, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json", headers=headers)
