@@ -80,7 +80,7 @@ class AzureKeyVault:
     async def reread(self, refs: Sequence[Ref], known: Mapping[Ref, Fetched]) -> Mapping[Ref, Fetched | KeyferryError]:
         """See ``Comparer.reread``. A version does not tell whether the secret is still enabled: the shelf decides."""
         answers, recognised = await self._read(refs)
-        same = {ref: last for ref, last in known.items() if ref in recognised and _alike(last, answers[ref])}
+        same = {ref: last for ref, last in known.items() if ref in recognised and last == answers[ref]}
         return {**answers, **same}
 
     async def _read(self, refs: Sequence[Ref]) -> tuple[dict[Ref, Fetched | KeyferryError], set[Ref]]:
@@ -179,9 +179,3 @@ def _answer(ref: Ref, found: Found) -> Fetched | KeyferryError:
     if isinstance(found, About):
         return Fetched(found.document())
     return Fetched(found.about.document() if ref.metadata else found.document, found.version)
-
-
-def _alike(last: Fetched, answer: Fetched | KeyferryError) -> bool:
-    if isinstance(answer, KeyferryError):
-        return False
-    return (last.version, last.document) == (answer.version, answer.document)

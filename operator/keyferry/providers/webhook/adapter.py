@@ -76,7 +76,7 @@ class Webhook:
         A template may make another request of the same ref, so that the tag of a ref would tell nothing.
         """
         answers, unchanged = await self._read(refs)
-        same = {ref: last for ref, last in known.items() if ref in unchanged and _alike(last, answers[ref])}
+        same = {ref: last for ref, last in known.items() if ref in unchanged and last == answers[ref]}
         return {**answers, **same}
 
     async def _read(self, refs: Sequence[Ref]) -> tuple[dict[Ref, Fetched | KeyferryError], set[Ref]]:
@@ -156,10 +156,6 @@ def _documents(kept: Kept, wanted: Sequence[tuple[Ref, str]]) -> Mapping[Ref, Fe
         except KeyferryError as error:
             documents[ref] = error.within(f'"{ref.key}"')
     return documents
-
-
-def _alike(last: Fetched, answer: Fetched | KeyferryError) -> bool:
-    return isinstance(answer, Fetched) and (last.version, last.document) == (answer.version, answer.document)
 
 
 async def _secrets(config: WebhookConfig, context: Context) -> Mapping[str, Mapping[str, str]]:
